@@ -1,0 +1,1 @@
+"""How holdwatch reaches PostgreSQL: settings, connections, named queries, migrations."""

