@@ -1,0 +1,1 @@
+"""Events: their types, how one is recorded, and how many are imported."""

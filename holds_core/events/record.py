@@ -1,0 +1,70 @@
+"""Record one event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from holds_core.database.queries import query
+from holds_core.events.types import Severity
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened.
+
+    Attributes:
+        event_type: One of :class:`~holds_core.events.types.EventType`; others are stored too.
+        source: The component that says so.
+        severity: How bad it is.
+        restaurant_id: None only for types that may lack one.
+        booking_id: The booking, where there is one.
+        context: Details; must be JSON.
+        id: Made here, so that recording the event twice is harmless: identity is (id, occurred_at).
+        occurred_at: When it happened, UTC.
+    """
+
+    event_type: str
+    source: str
+    severity: str = Severity.INFO
+    restaurant_id: UUID | None = None
+    booking_id: UUID | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+    id: UUID = field(default_factory=uuid4)
+    occurred_at: datetime = field(default_factory=_now)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of the query ``record_event``."""
+        return {
+            "event_id": self.id,
+            "occurred_at": self.occurred_at,
+            "event_type": str(self.event_type),
+            "severity": str(self.severity),
+            "source": self.source,
+            "restaurant_id": self.restaurant_id,
+            "booking_id": self.booking_id,
+            "context": Jsonb(dict(self.context)),
+        }
+
+
+def record_event(connection: psycopg.Connection, event: Event) -> bool:
+    """Record an event in this database's environment, in the connection's transaction.
+
+    Returns:
+        Whether it was stored, now or earlier. False means that the database refused it; the transaction goes on.
+
+    Raises:
+        psycopg.Error: The database could not be asked.
+    """
+    row = connection.execute(query("record_event"), event.parameters()).fetchone()
+    return row is not None and bool(row[0])

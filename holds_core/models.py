@@ -1,0 +1,162 @@
+"""The values of the holds core: frozen, and free of any database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+DEFAULT_TIME_TO_LIVE = timedelta(minutes=5)
+DEFAULT_MAXIMUM_COMBINED = 3
+
+
+def _new_key() -> str:
+    return str(uuid4())
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldRequest:
+    """What a caller wants held.
+
+    Attributes:
+        restaurant_id: The restaurant.
+        table_ids: One or more of its tables; order and repetition do not matter.
+        starts_at: Start of the half-open window ``[starts_at, ends_at)``; must carry a time zone.
+        ends_at: End of the window, exclusive; must carry a time zone.
+        booking_id: The booking that holds. Holds of one booking never conflict with each other; without a booking, each
+            hold stands for itself.
+        time_to_live: How long the hold lasts unless it is confirmed; at most a day.
+        idempotency_key: Asking again with the same key gives the same hold. Made here unless the caller has one that
+            outlives its process.
+        event_context: Added to the context of every event of this hold.
+    """
+
+    restaurant_id: UUID
+    table_ids: tuple[UUID, ...]
+    starts_at: datetime
+    ends_at: datetime
+    booking_id: UUID | None = None
+    time_to_live: timedelta = DEFAULT_TIME_TO_LIVE
+    idempotency_key: str = field(default_factory=_new_key)
+    event_context: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """A hold as the database has it.
+
+    Attributes:
+        id: The hold.
+        status: held, confirmed, released or expired.
+        table_ids: Its tables, sorted.
+        starts_at: Start of the half-open window, UTC.
+        ends_at: End of the window, exclusive, UTC.
+        is_enforced: False where enforcement was off and the hold overlaps another.
+        created_at: When it was made, by the database's clock, UTC.
+        expires_at: When it ends unless confirmed; None once it is.
+        is_replay: Whether this answers a request that had been answered before.
+        is_event_recorded: False where the hold stands but its event could not be written.
+    """
+
+    id: UUID
+    status: str
+    table_ids: tuple[UUID, ...]
+    starts_at: datetime
+    ends_at: datetime
+    is_enforced: bool
+    created_at: datetime
+    expires_at: datetime | None
+    is_replay: bool
+    is_event_recorded: bool
+
+
+@dataclass(frozen=True)
+class ConflictingWindow:
+    """A window that is in the way of a request. Whose it is, is not said."""
+
+    table_id: UUID
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of a restaurant.
+
+    Attributes:
+        id: The table.
+        capacity: Most guests it seats.
+        minimum_party: Fewest guests it is given to when it stands alone.
+        combinable_with: Tables it can be pushed together with; one of the two naming the other is enough.
+    """
+
+    id: UUID
+    capacity: int
+    minimum_party: int = 1
+    combinable_with: frozenset[UUID] = frozenset()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Tables that could seat a party: one, or several pushed together."""
+
+    table_ids: tuple[UUID, ...]
+    capacity: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuoteRequest:
+    """A booking that needs tables.
+
+    Attributes:
+        restaurant_id: The restaurant.
+        tables: Its tables that may be given to this booking.
+        party_size: Guests, at least 1.
+        starts_at: Start of the half-open window ``[starts_at, ends_at)``; must carry a time zone.
+        ends_at: End of the window, exclusive; must carry a time zone.
+        booking_id: The booking; its own holds are not in its way.
+        time_to_live: How long the hold lasts unless it is confirmed.
+        maximum_attempts: Candidates tried before giving up.
+        maximum_combined: Most tables pushed together; 1 means none.
+        deadline: After this no further candidate is tried.
+        event_context: Added to the context of every event of this search.
+    """
+
+    restaurant_id: UUID
+    tables: Sequence[Table]
+    party_size: int
+    starts_at: datetime
+    ends_at: datetime
+    booking_id: UUID | None = None
+    time_to_live: timedelta = DEFAULT_TIME_TO_LIVE
+    maximum_attempts: int = 20
+    maximum_combined: int = DEFAULT_MAXIMUM_COMBINED
+    deadline: timedelta = timedelta(seconds=10)
+    event_context: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quote:
+    """How the search for a booking's tables ended.
+
+    Attributes:
+        hold: The hold, or None where the booking got no tables.
+        attempts: How many candidates were tried.
+        skip_reason: Why there is no hold: ``no_capacity`` (no tables seat the party, or others hold all that do),
+            ``attempts_exhausted`` (there were more candidates than attempts), ``deadline`` or ``error``; None with a
+            hold.
+        conflicts: The windows that were in the way, of all attempts.
+        total_ms: Milliseconds from the call to the decision.
+        planner_ms: Milliseconds of that for ordering the candidates.
+        is_event_recorded: Whether the selector's own event could be written.
+    """
+
+    hold: Hold | None
+    attempts: int
+    skip_reason: str | None
+    conflicts: tuple[ConflictingWindow, ...]
+    total_ms: float
+    planner_ms: float
+    is_event_recorded: bool

@@ -1,0 +1,46 @@
+-- name: create_table_hold
+select *
+from holds.create_table_hold(
+    p_restaurant_id => %(restaurant_id)s,
+    p_table_ids => %(table_ids)s,
+    p_starts_at => %(starts_at)s,
+    p_ends_at => %(ends_at)s,
+    p_idempotency_key => %(idempotency_key)s,
+    p_booking_id => %(booking_id)s,
+    p_ttl_seconds => %(ttl_seconds)s,
+    p_event_id => %(event_id)s,
+    p_attempted_at => %(attempted_at)s,
+    p_attempt => %(attempt)s,
+    p_lock_timeout_ms => %(lock_timeout_ms)s,
+    p_event_context => %(event_context)s
+);
+
+-- name: confirm_table_hold
+select *
+from holds.confirm_table_hold(%(hold_id)s, %(event_id)s, %(occurred_at)s);
+
+-- name: release_table_hold
+select *
+from holds.release_table_hold(%(hold_id)s, %(event_id)s, %(occurred_at)s);
+
+-- name: expire_table_holds
+select holds.expire_table_holds(%(limit)s);
+
+-- name: find_hold_conflicts
+select table_id, starts_at, ends_at
+from holds.find_hold_conflicts(%(table_ids)s, %(starts_at)s, %(ends_at)s, %(booking_id)s);
+
+-- name: record_event
+select holds.record_event(
+    %(event_id)s, %(occurred_at)s, %(event_type)s, %(severity)s, %(source)s, %(restaurant_id)s, %(booking_id)s,
+    %(context)s
+);
+
+-- name: is_holds_strict_conflicts_enabled
+select holds.is_holds_strict_conflicts_enabled();
+
+-- name: set_hold_conflict_enforcement
+select holds.set_hold_conflict_enforcement(%(enabled)s, %(reason)s);
+
+-- name: enforcement_problems
+select holds.enforcement_problems();
