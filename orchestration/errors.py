@@ -15,3 +15,10 @@ class MissingExtraError(HoldsError):
     def __init__(self, extra: str, what: str) -> None:
         super().__init__(f"{what} needs the extra {extra!r}: pip install 'holdwatch[{extra}]'.")
         self.extra = extra
+
+
+class ProdRefusedError(HoldsError):
+    """Something that is not for prod was asked for there without saying so."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} does not run in prod unless you add --allow-prod.")

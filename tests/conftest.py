@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -25,10 +26,15 @@ def with_database(url: str, name: str) -> str:
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """The superuser's URL of the server that the tests use: a real one where one is named, else the embedded one."""
-    if (url := os.environ.get("HOLDWATCH_DATABASE_URL")) is not None:
+    if url := os.environ.get("HOLDWATCH_DATABASE_URL"):
         yield url
         return
-    with ServerLease(state_dir()).held() as server:
+    # A server of the tests' own. What is thrown away within the second need not survive a power cut, and a clone of some
+    # hundred small tables is mostly waiting for the disk.
+    state = state_dir() / "tests"
+    state.mkdir(mode=0o700, exist_ok=True)
+    careless = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    with ServerLease(state, careless).held() as server:
         yield server.url()
 
 
@@ -62,12 +68,34 @@ def new_database(server_url: str) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture(scope="session")
-def template(new_database: Callable[..., str]) -> str:
+def whole_template(new_database: Callable[..., str]) -> str:
     """The name of a database with the newest schema and nothing in it."""
     url = new_database()
     with connect(url) as connection:
         migrate(connection, Environment.DEV)
     return urlsplit(url).path.removeprefix("/")
+
+
+@pytest.fixture(scope="session")
+def small_template(new_database: Callable[..., str], whole_template: str) -> str:
+    """The same with partitions for the days around today alone: a third of the files, and of the time to clone it."""
+    url = new_database(whole_template)
+    today = datetime.now(UTC).date()
+    kept = {f"observability_events_{today + timedelta(days=days):%Y%m%d}" for days in (-1, 0, 1)}
+    with connect(url) as connection:
+        partitions = connection.execute(
+            "select inhrelid::regclass::text from pg_inherits where inhparent = 'holds.observability_events'::regclass"
+        ).fetchall()
+        for (name,) in partitions:
+            if name.removeprefix("holds.") not in kept:
+                connection.execute(f"drop table {name}")
+    return urlsplit(url).path.removeprefix("/")
+
+
+@pytest.fixture(scope="session")
+def template(whole_template: str) -> str:
+    """The database that this folder's tests clone; a folder's conftest may choose the small one."""
+    return whole_template
 
 
 @pytest.fixture

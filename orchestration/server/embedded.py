@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -44,8 +45,10 @@ _SETTINGS = {
 class EmbeddedServer:
     """One embedded server: its files, and the processes that serve them."""
 
-    def __init__(self, layout: ServerLayout) -> None:
+    def __init__(self, layout: ServerLayout, settings: Mapping[str, str] | None = None) -> None:
+        """Manage the server at ``layout``, with ``settings`` in place of ours where they differ."""
         self._layout = layout
+        self._settings = _SETTINGS | dict(settings or {})
 
     @property
     def log(self) -> Path:
@@ -143,7 +146,7 @@ class EmbeddedServer:
     def _start_once_memory_is_free(self, port: int) -> None:
         """Start the server; after a ``kill -9`` its orphaned back ends may hold the shared memory a little longer."""
         deadline = time.monotonic() + _SHARED_MEMORY_GRACE_SECONDS
-        settings = _SETTINGS | {"port": str(port), "unix_socket_directories": str(self._layout.sockets)}
+        settings = self._settings | {"port": str(port), "unix_socket_directories": str(self._layout.sockets)}
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         while True:
             done = self._pg_ctl(

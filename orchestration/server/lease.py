@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from orchestration.server.layout import ServerLayout
 class ServerLease:
     """Starts and stops the server of one state folder on behalf of many commands."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, settings: Mapping[str, str] | None = None) -> None:
+        """Share the server whose pointer, password and locks are in ``state``."""
         self._state = state
-        self.server = EmbeddedServer(ServerLayout.of(state))
+        self.server = EmbeddedServer(ServerLayout.of(state), settings)
 
     @contextmanager
     def held(self) -> Iterator[EmbeddedServer]:

@@ -1,0 +1,181 @@
+"""Run the load: many requests in flight at once over a pool of connections, each ending exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+
+from holds_core import (
+    AsyncHoldClient,
+    Hold,
+    HoldConflictError,
+    HoldExpiredError,
+    HoldRequest,
+    HoldsError,
+    QuoteRequest,
+    quote_tables_for_booking_async,
+)
+from orchestration.soak.scenario import FollowUp, SoakRequest
+
+# With a thousand callers over fifty connections most of a call is waiting for a turn; that is no fault.
+_DEADLINE = timedelta(minutes=5)
+_ALL = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What one caller was told: an entry of the ledger.
+
+    Attributes:
+        request: What it asked for.
+        outcome: held, conflict or error.
+        hold: The hold it was given.
+        refusals: How many tries were refused because of a conflict.
+        final_status: What it was told of the hold last: held, confirmed, released or expired.
+        error: What went wrong, for people.
+        latency_ms: From asking to the answer.
+        asked_at: When it asked; seconds of the monotonic clock, like the next two.
+        held_at: When it heard that it holds.
+        let_go_at: When it asked to release; None while it believes to hold.
+    """
+
+    request: SoakRequest
+    outcome: str
+    hold: Hold | None = None
+    refusals: int = 0
+    final_status: str | None = None
+    error: str | None = None
+    latency_ms: float
+    asked_at: float
+    held_at: float | None = None
+    let_go_at: float | None = None
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What all callers were told, and how long it took."""
+
+    told: list[Told]
+    seconds: float
+    most_in_flight: int
+
+
+async def run_load(
+    url: str,
+    requests: Sequence[SoakRequest],
+    *,
+    concurrency: int,
+    connections: int,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> LoadResult:
+    """Send the requests, ``concurrency`` of them in flight at any time, over ``connections`` connections.
+
+    The first ones wait for each other behind a barrier; from then on whoever is done takes the next.
+    """
+    waiting = iter(requests)
+    told: list[Told] = []
+    in_flight = 0
+    most_in_flight = 0
+    callers = min(concurrency, len(requests))
+    barrier = asyncio.Barrier(callers + 1)
+
+    async with AsyncHoldClient.connect(url, max_connections=connections, deadline=_DEADLINE) as client:
+
+        async def caller() -> None:
+            nonlocal in_flight, most_in_flight
+            await barrier.wait()
+            for request in waiting:
+                in_flight += 1
+                most_in_flight = max(most_in_flight, in_flight)
+                told.append(await _ask(client, request))
+                in_flight -= 1
+                on_progress(len(told))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(callers):
+                group.create_task(caller())
+            await barrier.wait()
+            started = time.monotonic()
+        return LoadResult(told, time.monotonic() - started, most_in_flight)
+
+
+async def release_all(url: str, hold_ids: Sequence[UUID], *, connections: int) -> None:
+    """Release these holds, those that have ended already left as they are, and sweep what has expired."""
+    async with AsyncHoldClient.connect(url, max_connections=connections, deadline=_DEADLINE) as client:
+        waiting = iter(hold_ids)
+
+        async def releaser() -> None:
+            for hold_id in waiting:
+                await client.release(hold_id)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(connections):
+                group.create_task(releaser())
+        # What was taken over in part has windows left that are nobody's any more.
+        await client.expire(limit=_ALL)
+
+
+async def _ask(client: AsyncHoldClient, request: SoakRequest) -> Told:
+    asked_at = time.monotonic()
+    hold: Hold | None = None
+    refusals = 0
+    error = None
+    try:
+        if isinstance(request.ask, QuoteRequest):
+            quote = await quote_tables_for_booking_async(client, request.ask)
+            hold = quote.hold
+            refusals = quote.attempts - (hold is not None)
+            if quote.skip_reason not in (None, "no_capacity", "attempts_exhausted"):
+                error = f"skipped: {quote.skip_reason}"
+        else:
+            hold = await client.place(request.ask)
+    except HoldConflictError:
+        refusals = 1
+    except (HoldsError, psycopg.Error) as failure:
+        error = f"{type(failure).__name__}: {failure}"
+    held_at = time.monotonic()
+    told = Told(
+        request=request,
+        outcome="error" if error is not None else "conflict" if hold is None else "held",
+        hold=hold,
+        refusals=refusals,
+        error=error,
+        latency_ms=(held_at - asked_at) * 1000,
+        asked_at=asked_at,
+        held_at=None if hold is None else held_at,
+    )
+    return told if hold is None else await _follow_up(client, told, hold)
+
+
+async def _follow_up(client: AsyncHoldClient, told: Told, hold: Hold) -> Told:
+    """Do what the caller does next, and note the status it is told last."""
+    request = told.request
+    let_go_at = None
+    status = hold.status
+    try:
+        match request.follow_up:
+            case FollowUp.RELEASE:
+                let_go_at = time.monotonic()
+                status = (await client.release(hold.id)).status
+            case FollowUp.CONFIRM:
+                try:
+                    status = (await client.confirm(hold.id)).status
+                except HoldExpiredError:
+                    status = "expired"
+            case FollowUp.REPEAT if isinstance(request.ask, HoldRequest):
+                # As if the answer had been lost: the same key again must give the same hold.
+                again = await client.place(request.ask)
+                status = again.status
+                if again.id != hold.id:
+                    return replace(told, outcome="error", error=f"one key, two holds: {hold.id} and {again.id}")
+            case _:
+                pass
+    except (HoldsError, psycopg.Error) as failure:
+        return replace(told, outcome="error", error=f"{request.follow_up}: {type(failure).__name__}: {failure}")
+    return replace(told, final_status=status, let_go_at=let_go_at)

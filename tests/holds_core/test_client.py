@@ -1,0 +1,388 @@
+"""Placing, confirming, releasing and expiring holds, one caller at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from holds_core import (
+    AsyncHoldClient,
+    HoldClient,
+    HoldConflictError,
+    HoldCutoffError,
+    HoldExpiredError,
+    HoldNotFoundError,
+    HoldRequestError,
+    HoldRetryExhaustedError,
+    HoldUnavailableError,
+    IdempotencyKeyReusedError,
+    find_hold_conflicts,
+)
+from holds_core.database.connections import connect
+from tests.holds_core.conftest import EVENING, MakeRequest, event_counts
+
+SHORT = timedelta(milliseconds=1)
+
+
+def wait_until_expired(connection: psycopg.Connection, hold_id: UUID) -> None:
+    """Wait for the database's clock to pass the hold's expiry."""
+    connection.execute(
+        "select pg_sleep_until(expires_at + interval '1 millisecond') from holds.table_holds where id = %s", (hold_id,)
+    )
+
+
+def test_overlap_with_another_booking_is_refused(client: HoldClient, make_request: MakeRequest) -> None:
+    """The refusal carries the window in the way, and not whose it is."""
+    table, other_booking = uuid4(), uuid4()
+    held = client.place(make_request(table, booking_id=other_booking))
+
+    with pytest.raises(HoldConflictError) as refused:
+        client.place(make_request(table, starts=1))
+
+    (window,) = refused.value.conflicts
+    assert (window.table_id, window.starts_at, window.ends_at) == (table, held.starts_at, held.ends_at)
+    everything_said = f"{refused.value!r} {refused.value} {refused.value.conflicts}"
+    assert str(other_booking) not in everything_said
+    assert str(held.id) not in everything_said
+
+
+def test_neighbouring_windows_do_not_overlap(client: HoldClient, make_request: MakeRequest) -> None:
+    """Windows are half-open: one ends as the next begins."""
+    table = uuid4()
+    for starts in (0, 2, -2):
+        assert client.place(make_request(table, starts=starts)).status == "held"
+
+
+def test_same_booking_is_not_in_its_own_way(client: HoldClient, make_request: MakeRequest) -> None:
+    """A booking may hold its table twice, and longer."""
+    table, booking = uuid4(), uuid4()
+    first = client.place(make_request(table, booking_id=booking))
+    second = client.place(make_request(table, booking_id=booking, hours=3))
+
+    assert first.id != second.id
+
+
+def test_holds_without_a_booking_stand_for_themselves(client: HoldClient, make_request: MakeRequest) -> None:
+    """No booking is no common owner: the second is refused."""
+    table = uuid4()
+    client.place(make_request(table, booking_id=None))
+
+    with pytest.raises(HoldConflictError):
+        client.place(make_request(table, booking_id=None))
+
+
+def test_several_tables_are_held_all_or_none(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """Losing the last of three tables leaves nothing of the other two, and no header."""
+    one, two, three = sorted(uuid4() for _ in range(3))
+    client.place(make_request(three))
+
+    with pytest.raises(HoldConflictError):
+        client.place(make_request(one, two, three))
+
+    assert connection.execute("select table_id from holds.table_hold_windows").fetchall() == [(three,)]
+    assert connection.execute("select count(*) from holds.table_holds").fetchone() == (1,)
+
+
+def test_repeated_tables_count_once(client: HoldClient, make_request: MakeRequest) -> None:
+    """The same table twice in one request is one table."""
+    one, two = sorted(uuid4() for _ in range(2))
+
+    assert client.place(make_request(two, one, two)).table_ids == (one, two)
+
+
+def test_same_key_gives_the_same_hold_in_its_current_state(client: HoldClient, make_request: MakeRequest) -> None:
+    """A replay answers with what the hold has become, and makes nothing."""
+    request = make_request(uuid4(), uuid4())
+    hold = client.place(request)
+    client.confirm(hold.id)
+
+    again = client.place(request)
+
+    assert (again.id, again.status, again.is_replay) == (hold.id, "confirmed", True)
+
+
+@pytest.mark.parametrize("change", ["table", "window", "booking"])
+def test_key_of_another_request_is_refused(client: HoldClient, make_request: MakeRequest, change: str) -> None:
+    """A key stands for one request: other tables, another window or another booking need another key."""
+    table, booking = uuid4(), uuid4()
+    client.place(make_request(table, booking_id=booking, idempotency_key="k"))
+    other = {
+        "table": make_request(uuid4(), booking_id=booking, idempotency_key="k"),
+        "window": make_request(table, booking_id=booking, idempotency_key="k", hours=1),
+        "booking": make_request(table, booking_id=uuid4(), idempotency_key="k"),
+    }[change]
+
+    with pytest.raises(IdempotencyKeyReusedError):
+        client.place(other)
+
+
+def test_expired_hold_is_taken_over(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """Who takes one table over ends the whole hold; its owner cannot confirm any more."""
+    one, two = uuid4(), uuid4()
+    old = client.place(make_request(one, two, time_to_live=SHORT))
+    wait_until_expired(connection, old.id)
+
+    new = client.place(make_request(one))
+
+    assert new.status == "held"
+    with pytest.raises(HoldExpiredError):
+        client.confirm(old.id)
+    client.expire()
+    assert event_counts(connection) == {"capacity.hold.created": 2, "capacity.hold.expired": 1}
+    assert connection.execute("select count(*) from holds.table_hold_windows where released_at is null").fetchone() == (
+        1,
+    )
+
+
+def test_confirm_after_expiry_is_refused_though_nobody_took_over(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """Time decides, not luck."""
+    hold = client.place(make_request(uuid4(), time_to_live=SHORT))
+    wait_until_expired(connection, hold.id)
+
+    with pytest.raises(HoldExpiredError, match="expired"):
+        client.confirm(hold.id)
+
+    assert event_counts(connection)["capacity.hold.expired"] == 1
+
+
+def test_confirmed_hold_never_expires(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """Neither the sweeper nor another booking ends it."""
+    table = uuid4()
+    hold = client.place(make_request(table, time_to_live=timedelta(milliseconds=300)))
+    confirmed = client.confirm(hold.id)
+    wait_until = "select pg_sleep_until(%s)"
+    connection.execute(wait_until, (hold.expires_at,))
+
+    assert confirmed.expires_at is None
+    assert client.expire() == 0
+    with pytest.raises(HoldConflictError):
+        client.place(make_request(table))
+
+
+def test_released_table_is_free(client: HoldClient, make_request: MakeRequest) -> None:
+    """Releasing frees the table, also of a confirmed hold, and can be repeated."""
+    table = uuid4()
+    hold = client.place(make_request(table))
+    client.confirm(hold.id)
+
+    assert client.release(hold.id).status == "released"
+    assert client.release(hold.id).status == "released"
+    assert client.place(make_request(table)).status == "held"
+
+
+def test_sweeper_ends_what_is_over_once(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """One event for each hold, however many tables it has and however often the sweeper runs."""
+    over = client.place(make_request(uuid4(), uuid4(), time_to_live=SHORT))
+    client.place(make_request(uuid4()))
+    wait_until_expired(connection, over.id)
+
+    assert [client.expire(), client.expire()] == [1, 0]
+    assert event_counts(connection)["capacity.hold.expired"] == 1
+
+
+def test_every_refusal_is_recorded_exactly_once_of_each_kind(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """One strict_conflict and one rpc.conflict, with what the views read."""
+    table = uuid4()
+    client.place(make_request(table))
+    refused = make_request(table, event_context={"soakId": "s"})
+
+    with pytest.raises(HoldConflictError):
+        client.place(refused, attempt=3)
+
+    assert event_counts(connection) == {
+        "capacity.hold.created": 1,
+        "capacity.hold.strict_conflict": 1,
+        "capacity.rpc.conflict": 1,
+    }
+    rows = dict(
+        connection.execute(
+            "select event_type, context from holds.observability_events where event_type like '%conflict'"
+        ).fetchall()
+    )
+    for context in rows.values():
+        assert context["tableIds"] == [str(table)]
+        assert datetime.fromisoformat(context["window"]["startsAt"]) == EVENING
+        assert context["soakId"] == "s"
+    rpc, strict = rows["capacity.rpc.conflict"], rows["capacity.hold.strict_conflict"]
+    assert (rpc["code"], rpc["reason"], rpc["attempt"]) == ("23P01", "HOLD_CONFLICT", 3)
+    assert (strict["sqlstate"], strict["constraint"]) == ("23P01", "table_hold_windows_no_overlap")
+    assert [conflict["tableId"] for conflict in strict["conflicts"]] == [str(table)]
+
+
+def test_lock_that_takes_too_long_is_a_cutoff(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, database_url: str
+) -> None:
+    """The caller hears CUTOFF, the event is recorded, and nothing is held."""
+    with connect(database_url, autocommit=False) as blocker:
+        blocker.execute("select pg_advisory_xact_lock(hashtextextended('holds.enforcement', 0))")
+        with pytest.raises(HoldCutoffError):
+            client.place(make_request(uuid4()))
+
+    (context,) = connection.execute("select context from holds.observability_events").fetchone() or ()
+    assert (context["code"], context["reason"]) == ("55P03", "CUTOFF")
+    assert connection.execute("select count(*) from holds.table_holds").fetchone() == (0,)
+
+
+def test_broken_telemetry_does_not_fail_the_hold(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """The hold stands, and says that its event is missing."""
+    connection.execute("alter table holds.observability_events add constraint never check (false) not valid")
+
+    hold = client.place(make_request(uuid4()))
+
+    assert hold.status == "held"
+    assert not hold.is_event_recorded
+    assert event_counts(connection) == {}
+
+
+def test_lost_connections_are_replaced_and_the_call_repeated(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """A back end that was terminated costs a try, not the hold, and never makes two."""
+    client.place(make_request(uuid4()))
+    connection.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid()"
+    )
+
+    hold = client.place(make_request(uuid4()))
+
+    assert hold.status == "held"
+    assert connection.execute("select count(*) from holds.table_holds").fetchone() == (2,)
+
+
+def test_unreachable_database_is_said_within_the_deadline(make_request: MakeRequest) -> None:
+    """No connection, no hold, and no endless wait."""
+    nobody_listens = "postgresql://nobody@127.0.0.1:1/none"
+    with (
+        HoldClient.connect(nobody_listens, deadline=timedelta(seconds=0.5)) as client,
+        pytest.raises(HoldUnavailableError),
+    ):
+        client.place(make_request(uuid4()))
+
+
+def test_transient_failures_are_tried_again_until_the_deadline(
+    connection: psycopg.Connection, database_url: str, make_request: MakeRequest
+) -> None:
+    """A failure that comes back ends as exhausted, with the number of tries."""
+    connection.execute(
+        "create function public.fail() returns trigger language plpgsql as"
+        " $$ begin raise sqlstate '40P01' using message = 'deadlock detected'; end $$"
+    )
+    connection.execute("create trigger fail before insert on holds.table_holds execute function public.fail()")
+    with (
+        HoldClient.connect(database_url, deadline=timedelta(seconds=0.5)) as client,
+        pytest.raises(HoldRetryExhaustedError) as exhausted,
+    ):
+        client.place(make_request(uuid4()))
+
+    assert exhausted.value.attempts > 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"table_ids": ()},
+        {"table_ids": tuple(uuid4() for _ in range(51))},
+        {"ends_at": EVENING},
+        {"ends_at": EVENING - timedelta(hours=1)},
+        {"starts_at": EVENING.replace(tzinfo=None)},
+        {"time_to_live": timedelta(0)},
+        {"time_to_live": timedelta(days=2)},
+        {"idempotency_key": ""},
+    ],
+    ids=[
+        "no tables",
+        "too many tables",
+        "empty window",
+        "backward window",
+        "no time zone",
+        "no time",
+        "too long",
+        "no key",
+    ],
+)
+def test_impossible_requests_are_the_callers_fault(
+    client: HoldClient, make_request: MakeRequest, changes: dict[str, object]
+) -> None:
+    """They are ValueErrors, and say what is wrong."""
+    with pytest.raises(HoldRequestError) as refused:
+        client.place(make_request(uuid4(), **changes))
+
+    assert isinstance(refused.value, ValueError)
+
+
+def test_unknown_hold_is_said(client: HoldClient) -> None:
+    """Confirming or releasing what is not there is a mistake, not a success."""
+    for call in (client.confirm, client.release):
+        with pytest.raises(HoldNotFoundError):
+            call(uuid4())
+
+
+def test_conflicts_can_be_looked_up(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """Live windows of others, in UTC; the booking's own and ended ones left out."""
+    one, two, booking = *sorted(uuid4() for _ in range(2)), uuid4()
+    client.place(make_request(one))
+    client.place(make_request(two, booking_id=booking))
+    client.release(client.place(make_request(two, starts=4)).id)
+    window = (EVENING, EVENING + timedelta(hours=8))
+
+    found = find_hold_conflicts(connection, [two, one], *window)
+
+    assert [conflict.table_id for conflict in found] == [one, two]
+    assert found[0].starts_at == EVENING
+    assert found[0].starts_at.utcoffset() == timedelta(0)
+    assert client.find_conflicts([two], *window, booking) == []
+
+
+def test_async_client_does_the_same(
+    database_url: str, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """Place, refuse, replay, confirm and release, awaited."""
+
+    async def run() -> list[str]:
+        table = uuid4()
+        request = make_request(table)
+        async with AsyncHoldClient.connect(database_url) as client:
+            hold = await client.place(request)
+            said = [hold.status, str((await client.place(request)).is_replay)]
+            try:
+                await client.place(make_request(table))
+            except HoldConflictError as error:
+                said.append(str(error.conflicts[0].table_id == table))
+            said.append((await client.confirm(hold.id)).status)
+            said.append(str(len(await client.find_conflicts([table], request.starts_at, request.ends_at))))
+            said.append((await client.release(hold.id)).status)
+            said.append(str(await client.expire()))
+        return said
+
+    assert asyncio.run(run()) == ["held", "True", "True", "confirmed", "1", "released", "0"]
+    assert event_counts(connection)["capacity.hold.strict_conflict"] == 1
+
+
+def test_times_are_utc_whatever_the_callers_zone(client: HoldClient, make_request: MakeRequest) -> None:
+    """A request in local time comes back as the same moment in UTC."""
+    local = EVENING.astimezone(datetime.now(UTC).astimezone().tzinfo)
+    hold = client.place(make_request(uuid4(), starts_at=local))
+
+    assert hold.starts_at == EVENING
+    assert hold.starts_at.utcoffset() == timedelta(0)
