@@ -11,7 +11,7 @@ import psycopg
 import typer
 
 from holds_core.errors import HoldsError
-from orchestration.cli import db
+from orchestration.cli import dashboards, db, demo, enforcement, events, holds, pipeline, soak, up
 
 app = typer.Typer(
     name="holdwatch",
@@ -20,43 +20,47 @@ app = typer.Typer(
     help="Makes double-booked restaurant tables impossible, and shows it.",
     epilog="Start with: make demo. Every command takes --help; report commands take --json.",
 )
+app.command()(demo.demo)
+app.command()(up.up)
+app.command()(soak.soak)
+app.add_typer(holds.app, name="holds")
+app.add_typer(enforcement.app, name="enforcement")
+app.add_typer(events.app, name="events")
+app.add_typer(pipeline.app, name="pipeline")
+app.add_typer(dashboards.app, name="dashboards")
 app.add_typer(db.app, name="db")
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
-
-
-class _TerminatedError(BaseException):
-    """SIGTERM arrived; unwinding stops what the command started."""
+_INTERRUPTIONS: dict[object, str] = {EXIT_INTERRUPTED: "Interrupted.", EXIT_TERMINATED: "Terminated."}
 
 
 def main() -> NoReturn:
     """Run the command line; exit 0 when done, 1 when it failed, 2 when the call was wrong."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
     try:
-        app(standalone_mode=True)
-    except _TerminatedError:
-        _end("Terminated.", EXIT_TERMINATED)
-    except KeyboardInterrupt:
-        _end("Interrupted.", EXIT_INTERRUPTED)
+        app()
+    except SystemExit as end:
+        if end.code in _INTERRUPTIONS:
+            print(f"holdwatch: {_INTERRUPTIONS[end.code]}", file=sys.stderr)
+        raise
     except HoldsError as error:
-        _end(str(error), EXIT_FAILED)
+        _fail(str(error))
     except psycopg.Error as error:
-        _end(f"The database said: {str(error).strip().splitlines()[0]}", EXIT_FAILED)
-    except BrokenPipeError:
-        # The reader (head, a pager) has enough; nothing is wrong.
-        sys.stderr.close()
-        sys.exit(0)
+        _fail(f"The database said: {str(error).strip().splitlines()[0]}")
     sys.exit(0)
 
 
-def _on_sigterm(signal_number: int, frame: FrameType | None) -> NoReturn:
-    # A second one must not interrupt the clean-up that the first one caused.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise _TerminatedError
+def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
+    # Another one must not interrupt the clean-up that this one causes.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    # SystemExit, since an exception of our own would be swallowed where the signal finds an asyncio callback running.
+    raise SystemExit(EXIT_INTERRUPTED if signal_number == signal.SIGINT else EXIT_TERMINATED)
 
 
-def _end(message: str, status: int) -> NoReturn:
+def _fail(message: str) -> NoReturn:
     print(f"holdwatch: {message}", file=sys.stderr)
-    sys.exit(status)
+    sys.exit(EXIT_FAILED)

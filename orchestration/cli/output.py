@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -13,10 +14,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 notes = Console(stderr=True, highlight=False)
 """Progress and notes; bars vanish when standard error is no terminal."""
 
-results = Console(highlight=False, soft_wrap=True)
+results = Console(highlight=False)
 """What the user asked for."""
 
 
 def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on standard output."""
-    typer.echo(json.dumps(value, indent=2, default=str))
+    typer.echo(json.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg
-
 from orchestration.errors import ServerError
 from orchestration.server.layout import ServerLayout
 
@@ -130,8 +128,13 @@ class EmbeddedServer:
             )
         finally:
             password_file.unlink(missing_ok=True)
+        if done.returncode == 0:
+            # By the single-user server, so that a data directory never stands there without its database.
+            done = self._run(
+                "postgres", "--single", "-D", str(partial), "postgres", text=f"create database {DATABASE}\n"
+            )
         if done.returncode != 0:
-            raise ServerError(f"initdb failed: {done.stdout.strip()}")
+            raise ServerError(f"The embedded server's data could not be made: {done.stdout.strip()}")
         partial.rename(self._layout.data)
 
     def _check_version(self) -> None:
@@ -153,20 +156,11 @@ class EmbeddedServer:
                 "start", "-w", "-t", str(_START_TIMEOUT_SECONDS), "-l", str(self._layout.log), "-o", options
             )
             if done.returncode == 0:
-                break
+                return
             tail = self._log_tail()
             if "shared memory block" not in tail or time.monotonic() > deadline:
                 raise ServerError(f"The embedded server did not start. The end of {self._layout.log}:\n{tail}")
             time.sleep(0.2)  # nothing announces that the last orphan is gone
-        self._create_database()
-
-    def _create_database(self) -> None:
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            found = connection.execute(
-                "select from pg_database where datname = %(name)s", {"name": DATABASE}
-            ).fetchone()
-            if found is None:
-                connection.execute(f"create database {DATABASE}")
 
     def _discard_orphan(self) -> None:
         """Remove a server whose checkout has lost, or never had, its pointer: nobody knows its password any more."""
@@ -190,7 +184,7 @@ class EmbeddedServer:
     def _pg_ctl(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run("pg_ctl", command, "-D", str(self._layout.data), *arguments)
 
-    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, program: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         ids = self._layout.uid_and_gid()
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("PG", "HOLDWATCH_", "LC_"))
@@ -198,7 +192,7 @@ class EmbeddedServer:
         return subprocess.run(
             [str(self._layout.binary(program)), *arguments],
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=text,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -2,7 +2,7 @@
 
 PostgreSQL refuses to run as root. An unprivileged user cannot reach a checkout that only root may enter, and widening
 the permissions of the caller's folders is not ours to do: as root, a copy of the binaries and the data live under
-``/var/lib/holdwatch/<hash of the checkout>``, and ``.holdwatch/server.json`` points there.
+``/var/lib/holdwatch/<hash of the checkout's state folder>``, and ``.holdwatch/server.json`` points there.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ServerLayout:
         """Return the layout for a state folder and the user who calls."""
         if os.geteuid() != 0:
             return cls(state, state / "server", None)
-        digest = hashlib.sha256(str(state.parent.resolve()).encode()).hexdigest()[:12]
+        digest = hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:12]
         return cls(state, _ROOT_HOME / digest, _UNPRIVILEGED_USER)
 
     @property

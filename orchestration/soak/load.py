@@ -13,6 +13,8 @@ import psycopg
 
 from holds_core import (
     AsyncHoldClient,
+    Event,
+    EventType,
     Hold,
     HoldConflictError,
     HoldExpiredError,
@@ -150,7 +152,21 @@ async def _ask(client: AsyncHoldClient, request: SoakRequest) -> Told:
         asked_at=asked_at,
         held_at=None if hold is None else held_at,
     )
-    return told if hold is None else await _follow_up(client, told, hold)
+    if hold is not None:
+        return await _follow_up(client, told, hold)
+    if told.outcome == "conflict" and request.is_taken_up_by_staff:
+        await client.record(_validation_by_hand(request))
+    return told
+
+
+def _validation_by_hand(request: SoakRequest) -> Event:
+    """Staff look at a booking that got no table; their tool does not say for which restaurant."""
+    return Event(
+        event_type=EventType.MANUAL_VALIDATE,
+        source="staff.console",
+        booking_id=request.ask.booking_id,
+        context={**request.ask.event_context, "outcome": "refused", "reason": "no table free"},
+    )
 
 
 async def _follow_up(client: AsyncHoldClient, told: Told, hold: Hold) -> Told:

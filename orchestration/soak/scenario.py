@@ -41,11 +41,13 @@ class SoakRequest:
         number: Its place in the load, from 0.
         ask: Tables that were chosen already (placed directly), or a booking that needs tables (through the selector).
         follow_up: What happens after it was held.
+        is_taken_up_by_staff: Whether somebody looks into it by hand where it is refused.
     """
 
     number: int
     ask: HoldRequest | QuoteRequest
     follow_up: FollowUp
+    is_taken_up_by_staff: bool
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ def make_requests(soak_id: UUID, count: int, seed: int) -> Iterator[SoakRequest]
                 ends_at=ends_at,
                 booking_id=booking_id,
                 time_to_live=time_to_live,
+                # Some give up early, so that exhausted searches are seen too.
+                maximum_attempts=chance.choices((20, 2), weights=(9, 1))[0],
                 # However contended, each search is to end by an answer, not by the clock.
                 deadline=timedelta(minutes=5),
                 event_context=context,
@@ -142,4 +146,4 @@ def make_requests(soak_id: UUID, count: int, seed: int) -> Iterator[SoakRequest]
                 event_context=context,
             )
             recent = [*recent[-20:], ask]
-        yield SoakRequest(number, ask, follow_up)
+        yield SoakRequest(number, ask, follow_up, is_taken_up_by_staff=chance.random() < 0.03)

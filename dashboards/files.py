@@ -1,0 +1,95 @@
+"""The generated files: their texts, and how they get onto the disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+from dashboards.errors import DashboardsExtraMissingError
+
+DASHBOARDS_DIR = Path(__file__).resolve().parent
+
+GENERATED_FOLDERS = ("datadog", "grafana")
+"""Below the folder that is written to; whatever ``*.json`` is in them was generated, or is to go."""
+
+
+def generate() -> dict[str, str]:
+    """Return every file that ops load, as its path below ``dashboards/`` and its text.
+
+    The texts depend on nothing but this release: no time, no machine, no database.
+
+    Raises:
+        DashboardsExtraMissingError: The extra ``dashboards`` is not installed.
+    """
+    try:
+        from dashboards.generators import datadog, grafana  # noqa: PLC0415  heavy, and optional
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "grafana_foundation_sdk":
+            raise DashboardsExtraMissingError from error
+        raise
+    return dict(sorted((datadog.files() | grafana.files()).items()))
+
+
+def write(directory: Path | None = None) -> list[Path]:
+    """Write the generated files; return the paths of all of them, in order.
+
+    A file appears whole or not at all. One whose content is right already is not touched; one that is no longer
+    generated is removed, from the generated folders only.
+
+    Args:
+        directory: Where to write; the package's own folder where it is None.
+
+    Raises:
+        DashboardsExtraMissingError: The extra ``dashboards`` is not installed.
+        OSError: The folder cannot be written.
+    """
+    target = DASHBOARDS_DIR if directory is None else directory
+    texts = generate()
+    for name, text in texts.items():
+        if _read(target / name) != text:
+            _replace(target / name, text)
+    for name in _found(target) - set(texts):
+        (target / name).unlink()
+    return [target / name for name in texts]
+
+
+def differences(directory: Path | None = None) -> list[str]:
+    """Say in which files a folder differs from what would be generated: one ``path: how`` for each, in order."""
+    target = DASHBOARDS_DIR if directory is None else directory
+    texts = generate()
+    found = _found(target)
+    said = dict.fromkeys(set(texts) - found, "is missing")
+    said |= dict.fromkeys(found - set(texts), "is no longer generated")
+    said |= {name: "has another content" for name in found & set(texts) if _read(target / name) != texts[name]}
+    return [f"{name}: {how}" for name, how in sorted(said.items())]
+
+
+def _found(target: Path) -> set[str]:
+    return {
+        path.relative_to(target).as_posix()
+        for folder in GENERATED_FOLDERS
+        for path in (target / folder).rglob("*.json")
+    }
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside, flush to the disk, rename: a reader, or a power cut, sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with beside.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

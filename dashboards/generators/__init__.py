@@ -1,0 +1,1 @@
+"""The generators: each turns the catalogue into the files of one tool."""

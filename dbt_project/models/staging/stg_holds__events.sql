@@ -1,0 +1,42 @@
+with
+
+events as (
+    select
+        id,
+        occurred_at,
+        recorded_at,
+        environment,
+        source,
+        event_type,
+        severity,
+        restaurant_id,
+        booking_id,
+        context,
+        ingest_pos
+    from {{ source('holds', 'observability_events') }}
+),
+
+flattened as (
+    select
+        id as event_id,
+        occurred_at,
+        recorded_at,
+        environment,
+        source,
+        event_type,
+        severity,
+        restaurant_id,
+        booking_id,
+        {{ json_nonnegative_float("(context -> 'timing' -> 'totalMs')") }} as total_ms,
+        {{ json_nonnegative_float("(context -> 'timing' -> 'plannerMs')") }} as planner_ms,
+        {{ json_flag('context', 'retryExhausted') }} as is_retry_exhausted,
+        context ->> 'code' as code,
+        context ->> 'reason' as reason,
+        context ->> 'message' as message,
+        context ->> 'job' as job,
+        {{ json_flag('context', 'isBlocked') }} as is_blocked_run,
+        ingest_pos
+    from events
+)
+
+select * from flattened

@@ -1,0 +1,38 @@
+-- What people look at: `holdwatch holds`.
+
+-- name: list_holds
+select
+    id, restaurant_id, booking_id, status, cardinality(table_ids) as table_count, lower(held_during) as starts_at,
+    upper(held_during) as ends_at, is_enforced, created_at, expires_at
+from holds.table_holds
+where (%(restaurant_id)s::uuid is null or restaurant_id = %(restaurant_id)s)
+    and (%(status)s::text is null or status = %(status)s)
+order by created_at desc
+limit %(limit)s;
+
+-- name: show_hold
+select
+    id, restaurant_id, booking_id, status, table_ids, lower(held_during) as starts_at, upper(held_during) as ends_at,
+    is_enforced, created_at, expires_at, confirmed_at, released_at, idempotency_key, event_context
+from holds.table_holds
+where id = %(hold_id)s;
+
+-- name: double_bookings
+-- Every overlapping pair of live windows of different owners, whatever the constraint or the switch says.
+select
+    one.restaurant_id, one.table_id, one.hold_id as first_hold_id, two.hold_id as second_hold_id,
+    greatest(lower(one.held_during), lower(two.held_during)) as overlap_starts_at,
+    least(upper(one.held_during), upper(two.held_during)) as overlap_ends_at,
+    greatest(one.created_at, two.created_at) as began_at
+from holds.table_hold_windows as one
+inner join holds.table_hold_windows as two
+    on one.table_id = two.table_id
+    and one.held_during && two.held_during
+    and one.id < two.id
+    and one.owner_id <> two.owner_id
+where one.released_at is null
+    and two.released_at is null
+    and (one.expires_at is null or one.expires_at > clock_timestamp())
+    and (two.expires_at is null or two.expires_at > clock_timestamp())
+order by began_at desc
+limit %(limit)s;

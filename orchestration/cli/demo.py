@@ -1,0 +1,128 @@
+"""``holdwatch demo``: the whole path once, from concurrent holds to dashboards, and a report of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+from rich.table import Table
+
+from holds_core.database.connections import connect
+from holds_core.enforcement import enforcement_problems
+from orchestration.cli.output import notes, results
+from orchestration.cli.pipeline import pipeline_progress, print_report
+from orchestration.cli.soak import print_summary, refuse_prod, run_with_progress
+from orchestration.database import Database, open_database
+from orchestration.paths import PROJECT_ROOT
+from orchestration.pipeline import run_pipeline
+from orchestration.soak.run import SoakSummary
+
+CONNECTIONS = 50
+
+
+def demo(
+    requests: Annotated[int, typer.Option(min=100, help="How many hold requests, all in flight at once.")] = 1000,
+    allow_prod: Annotated[bool, typer.Option("--allow-prod", help="Run although the environment is prod.")] = False,
+) -> None:
+    """Run the main job once: migrate, contending holds, events, views, expectations, dashboards, report.
+
+    Exits 1 if anything fell short: a double booking, a lost hold, a failed expectation, an event missing from a view.
+    """
+    # Loaded while nothing else happens: Dagster takes seconds to import.
+    started = time.monotonic()
+    notes.print("Starting PostgreSQL and migrating …")
+    with open_database() as database:
+        refuse_prod(database, allowed=allow_prod, what="The demo")
+        shortfalls = _enforcement_shortfalls(database)
+        notes.print(f"Sending {requests:,} hold requests at once over {CONNECTIONS} connections …")
+        summary = run_with_progress(database, requests, requests, CONNECTIONS, seed=1)
+        notes.print("Running the pipeline: expectations, dbt, dashboards …")
+        with pipeline_progress() as show:
+            report = run_pipeline(database, show)
+        shortfalls += _view_shortfalls(database, summary)
+
+    results.rule("holdwatch demo")
+    print_summary(summary)
+    results.print()
+    print_report(report)
+    results.print()
+    _print_files(report.files)
+    if not summary.is_clean:
+        shortfalls.append("the soak does not add up")
+    if not report.succeeded:
+        shortfalls.append("the pipeline did not succeed")
+    seconds = time.monotonic() - started
+    if shortfalls:
+        results.print("[bold]The demo fell short:[/bold]")
+        for shortfall in shortfalls:
+            results.print(f"- {shortfall}", markup=False)
+        raise typer.Exit(1)
+    results.print(
+        f"[bold]{summary.requests:,} requests, {summary.held:,} holds, {summary.conflicts:,} conflicts, "
+        f"{summary.double_bookings} double bookings.[/bold] Done in {seconds:.0f} s."
+    )
+    results.print("\nWhat to try next:")
+    for what, command in _NEXT:
+        results.print(f"  {what}:\n      {command}", markup=False, soft_wrap=True)
+
+
+_NEXT = (
+    ("Dagster's UI, with the schedule on", "make up"),
+    ("Ten times the load", ".venv/bin/holdwatch soak --requests 10000"),
+    ("Proof that overlapping holds are refused", ".venv/bin/holdwatch enforcement check"),
+    ("Your own events, from JSONL, CSV or Parquet", ".venv/bin/holdwatch events import FILE"),
+    ("The views, in the schema analytics", '.venv/bin/holdwatch db start && psql "$(.venv/bin/holdwatch db url)"'),
+    ("The test suite, on real PostgreSQL", "make test"),
+)
+
+
+def _enforcement_shortfalls(database: Database) -> list[str]:
+    with connect(database.url) as connection:
+        return [f"enforcement: {problem}" for problem in enforcement_problems(connection)]
+
+
+def _view_shortfalls(database: Database, summary: SoakSummary) -> list[str]:
+    """Compare the views with the events of this soak, read directly: they must show at least these, and no doubles."""
+    parameters = {"soak_id": summary.soak_id}
+    try:
+        with connect(database.url) as connection:
+            searches = connection.execute(_SEARCHES, parameters).fetchone()
+            counted = connection.execute(_COUNTED).fetchone()
+            doubles = connection.execute("select count(*) from analytics.double_bookings").fetchone()
+    except psycopg.errors.UndefinedTable as error:
+        return [f"a view is missing: {error.diag.message_primary}"]
+    assert searches is not None
+    assert counted is not None
+    assert doubles is not None
+    shortfalls = []
+    if not searches[0] or counted[0] < searches[0]:
+        shortfalls.append(f"the success-rate view shows {counted[0]} searches of at least {searches[0]}")
+    if doubles[0]:
+        shortfalls.append(f"the double-bookings view shows {doubles[0]} pairs; see: holdwatch holds conflicts")
+    return shortfalls
+
+
+_SEARCHES = """
+    select count(*)
+    from holds.observability_events
+    where event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')
+        and context ->> 'soakId' = %(soak_id)s
+"""
+
+_COUNTED = """
+    select coalesce(sum(assignment_count + skipped_count), 0)
+    from analytics.assignment_success_rate
+    where grain = 'day' and restaurant_key = '(all)'
+"""
+
+
+def _print_files(files: tuple[Path, ...]) -> None:
+    table = Table("dashboard file", "load it into")
+    for path in files:
+        shown = path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path
+        table.add_row(str(shown), "Datadog" if "datadog" in path.parts else "Grafana")
+    if files:
+        results.print(table)

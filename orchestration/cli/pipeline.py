@@ -1,0 +1,128 @@
+"""``holdwatch pipeline``: one full pass, from the events to the dashboard files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from orchestration.cli.output import JsonOption, print_json, results
+from orchestration.database import open_database
+from orchestration.paths import PROJECT_ROOT
+from orchestration.pipeline import Finding, PipelineError, PipelineProgress, PipelineReport, run_pipeline
+
+app = typer.Typer(no_args_is_help=True, help="Events to views to dashboard files, with expectations at both ends.")
+
+
+@app.callback()
+def _pipeline() -> None:
+    """Keep `run` a command of its own: typer would make the only one the default."""
+
+
+@app.command()
+def run(json: JsonOption = False) -> None:
+    """Run the pipeline once in this process: check the events, build the views, check them, write the dashboards.
+
+    Dagster records the run, so that `holdwatch up` shows it. Exits 1 when a critical expectation blocks it, or when it
+    fails; warnings are shown and stop nothing.
+
+    Example: holdwatch pipeline run --json
+    """
+    with open_database() as database, pipeline_progress() as show:
+        report = run_pipeline(database, show)
+    if json:
+        print_json(as_dict(report))
+    else:
+        print_report(report)
+    if not report.succeeded:
+        raise PipelineError(_in_one_line(report))
+
+
+@contextmanager
+def pipeline_progress() -> Iterator[Callable[[PipelineProgress], None]]:
+    """Show on standard error how far a pass is; yields what :func:`run_pipeline` takes as ``on_event``."""
+    # A console that keeps this stream: the run redirects sys.stderr to its log, and the bar is redrawn by a thread.
+    console = Console(file=sys.stderr, highlight=False)
+    with Progress(
+        TextColumn("[bold]pipeline"), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console, transient=True, redirect_stdout=False, redirect_stderr=False,
+    ) as progress:  # fmt: skip
+        bar = progress.add_task("starting", total=None)
+
+        def show(event: PipelineProgress) -> None:
+            progress.update(bar, description=event.stage, completed=event.done, total=event.total or None)
+
+        yield show
+
+
+def as_dict(report: PipelineReport) -> dict[str, Any]:
+    """Return the report as JSON has it."""
+    return asdict(report)
+
+
+def print_report(report: PipelineReport) -> None:
+    """Print what a pass did, for people."""
+    outcome = "succeeded" if report.succeeded else "is blocked" if report.is_blocked else "failed"
+    table = Table(
+        title=f"Pipeline run {report.run_id[:8]} {outcome} after {report.duration_seconds:.1f} s",
+        show_header=False,
+        title_justify="left",
+    )
+    table.add_column()
+    table.add_column()
+    for name, value in summary_rows(report):
+        table.add_row(name, value)
+    results.print(table)
+    _print_findings("What stopped it", report.failures)
+    _print_findings("Warnings", report.warnings)
+    results.print(f"Full log: {_short(report.log)}", style="dim")
+
+
+def summary_rows(report: PipelineReport) -> list[tuple[str, str]]:
+    """Return what a pass did, as names and values of a table."""
+    folders = sorted({_short(path.parent) for path in report.files})
+    return [
+        (
+            "expectations",
+            f"{report.expectations_passed} passed, {report.expectations_warned} warned, "
+            f"{report.expectations_failed} failed",
+        ),
+        ("models", f"{report.models_built} built"),
+        ("tests", f"{report.tests_passed} passed, {report.tests_failed} failed"),
+        (
+            "dashboard files",
+            f"{len(report.files)} up to date in {', '.join(folders)}" if report.files else "left as they were",
+        ),
+    ]
+
+
+def _print_findings(title: str, findings: tuple[Finding, ...]) -> None:
+    if not findings:
+        return
+    results.print(f"\n{title}:", style="bold")
+    for finding in findings:
+        results.print(f"  {finding.title}: {finding.observed}", markup=False)
+        if finding.remedy:
+            results.print(f"    {finding.remedy}", style="dim", markup=False)
+
+
+def _in_one_line(report: PipelineReport) -> str:
+    first = report.failures[0] if report.failures else None
+    more = f" ({len(report.failures) - 1} more above)" if len(report.failures) > 1 else ""
+    what = "The pipeline is blocked" if report.is_blocked else "The pipeline failed"
+    if first is None:
+        return f"{what}. Its log: {_short(report.log)}"
+    return f"{what}: {first}. {first.remedy}".strip() + more
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path)

@@ -1,0 +1,61 @@
+"""``holdwatch up``: database, Dagster's UI, and the daemon with the schedule on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from orchestration.cli.output import notes, results
+from orchestration.dagster_instance import dagster_home, process_environment
+from orchestration.dagster_services import choose_port, start_dagster
+from orchestration.database import open_database
+from orchestration.dbt_manifest import manifest_path
+from orchestration.services import running
+
+_PERIOD = timedelta(minutes=5)
+
+
+def up(
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of the UI, on loopback; else 3000, or a free one.")
+    ] = None,
+) -> None:
+    """Bring everything up: the database, the Dagster UI, and the pipeline every five minutes.
+
+    Prints the addresses once the UI answers. Ctrl-C, or SIGTERM, stops it all.
+
+    Example: holdwatch up --port 3001
+    """
+    # A shell that starts it in the background has Ctrl-C ignored; whoever sends one all the same means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    chosen = choose_port(port)
+    try:
+        with open_database() as database:
+            home = dagster_home()
+            environment = os.environ | process_environment(database.url, database.environment, home)
+            with notes.status("parsing the dbt project") as status:
+                manifest_path()
+                with running(environment, home.parent / "logs") as services:
+                    address = start_dagster(services, home, chosen, status.update)
+                    status.stop()
+                    _print_addresses(address, database.url)
+                    services.wait()
+    except KeyboardInterrupt:
+        notes.print("Stopped.")
+
+
+def _print_addresses(address: str, url: str) -> None:
+    now = datetime.now(UTC)
+    next_run = now - timedelta(minutes=now.minute % 5, seconds=now.second) + _PERIOD
+    parts = urlsplit(url)
+    where = f"{parts.hostname or 'socket'}:{parts.port or 5432}{parts.path}"
+    results.print(f"Dagster UI   {address}")
+    results.print(f"Database     {where} (holdwatch db url prints all of it)")
+    results.print(f"Pipeline     every 5 minutes; next at {next_run:%H:%M} UTC, or now: holdwatch pipeline run")
+    results.print("Ctrl-C stops everything.")
+    results.file.flush()

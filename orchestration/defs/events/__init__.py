@@ -1,0 +1,13 @@
+"""The raw events, and the gate that guards what is built from them."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from orchestration.defs.events.assets import hold_windows, observability_events, settings
+from orchestration.defs.events.checks import events_gate
+
+
+def definitions() -> dg.Definitions:
+    """Return what this topic defines."""
+    return dg.Definitions(assets=[observability_events, hold_windows, settings], asset_checks=[events_gate])

@@ -1,0 +1,23 @@
+"""The gate at the source: one pass of Great Expectations; critical expectations block all that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from expectations.suites.events import events_suite
+from orchestration.gates import check_results, check_specs
+from orchestration.resources import ExpectationsResource
+
+
+@dg.multi_asset_check(
+    name="events_gate",
+    description="What must hold of the raw events before anything is built from them.",
+    # Names and severities do not depend on the moment, which only the run knows.
+    specs=check_specs(events_suite(datetime.now(UTC))),
+)
+def events_gate(expectations: ExpectationsResource) -> Iterator[dg.AssetCheckResult]:
+    """Check the suite as of now."""
+    yield from check_results(expectations.check(events_suite(datetime.now(UTC))))

@@ -1,0 +1,114 @@
+"""What a run says as it goes on, put together to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+from dagster import DagsterEventType
+
+from orchestration.dbt import DbtProblem, DbtResult, _read, _summarize
+from orchestration.dbt_manifest import target_folder
+from orchestration.gates import AFFECTED_ROWS, OBSERVED, REMEDY
+from orchestration.pipeline.report import Finding, PipelineProgress, PipelineReport
+from orchestration.pipeline.runs import step_error
+
+_STAGES = {
+    "holds__observability_events": "counting events",
+    "events_gate": "checking the events",
+    "dbt_build": "building and testing the views",
+    "views_gate": "checking the views",
+    "dashboard_files": "generating dashboard files",
+}
+
+
+class Journal:
+    """Listens to one run."""
+
+    def __init__(self, definitions: dg.Definitions, on_event: Callable[[PipelineProgress], None]) -> None:
+        graph = definitions.resolve_asset_graph()
+        self._total = len(graph.materializable_asset_keys) + len(graph.asset_check_keys)
+        self._done = 0
+        self._stage = "starting"
+        self._on_event = on_event
+        self._evaluations: list[dg.AssetCheckEvaluation] = []
+        self._errors: list[Finding] = []
+        self._files: list[Path] = []
+
+    def note(self, entry: dg.EventLogEntry) -> None:
+        """Take in an event of the run."""
+        if not entry.is_dagster_event:
+            return
+        event = entry.get_dagster_event()
+        match event.event_type:
+            case DagsterEventType.STEP_START:
+                self._stage = _STAGES.get(event.step_key or "", event.step_key or "")
+            case DagsterEventType.ASSET_CHECK_EVALUATION:
+                self._evaluations.append(event.asset_check_evaluation_data)
+                self._done += 1
+            case DagsterEventType.ASSET_MATERIALIZATION:
+                self._note_files(event)
+                self._done += 1
+            case DagsterEventType.STEP_FAILURE:
+                self._errors.append(Finding(event.step_key or "step", step_error(event), None, ""))
+            case _:
+                return
+        self._on_event(PipelineProgress(self._stage, self._done, self._total))
+
+    def report(self, run_id: str, home: Path, *, succeeded: bool, duration_seconds: float, log: Path) -> PipelineReport:
+        """Put together what was noted, and what dbt says of its part."""
+        expectations = [evaluation for evaluation in self._evaluations if OBSERVED in evaluation.metadata]
+        failed = [evaluation for evaluation in expectations if not evaluation.passed]
+        blocking = tuple(_finding(evaluation) for evaluation in failed if evaluation.blocking)
+        warned = tuple(_finding(evaluation) for evaluation in failed if not evaluation.blocking)
+        dbt = _dbt_result(home)
+        dbt_failures = tuple(_dbt_finding(problem) for problem in dbt.problems if problem.status != "warn")
+        return PipelineReport(
+            run_id=run_id,
+            succeeded=succeeded,
+            is_blocked=bool(blocking),
+            expectations_passed=len(expectations) - len(failed),
+            expectations_warned=len(warned),
+            expectations_failed=len(blocking),
+            warnings=(
+                *warned,
+                *(_dbt_finding(problem) for problem in dbt.problems if problem.status == "warn"),
+            ),
+            # What a step says of its failure repeats the checks that failed it.
+            failures=(*blocking, *dbt_failures) or tuple(self._errors),
+            models_built=dbt.models_built,
+            tests_passed=dbt.tests_passed,
+            tests_failed=dbt.tests_failed,
+            files=tuple(self._files),
+            duration_seconds=duration_seconds,
+            log=log,
+        )
+
+    def _note_files(self, event: dg.DagsterEvent) -> None:
+        paths = event.step_materialization_data.materialization.metadata.get("paths")
+        if isinstance(paths, dg.JsonMetadataValue) and isinstance(paths.data, list):
+            self._files += [Path(str(path)) for path in paths.data]
+
+
+def _dbt_result(home: Path) -> DbtResult:
+    """What dbt did in this run; nothing where it was not reached."""
+    results = target_folder(home) / "run_results.json"
+    files = [_read(results)] if results.exists() else []
+    return _summarize(files, is_successful=bool(files), log=target_folder(home) / "dbt.log")
+
+
+def _dbt_finding(problem: DbtProblem) -> Finding:
+    return Finding(f"dbt {problem.name}", problem.message or problem.status, None, "")
+
+
+def _finding(evaluation: dg.AssetCheckEvaluation) -> Finding:
+    metadata = evaluation.metadata
+    remedy = metadata.get(REMEDY)
+    affected = metadata[AFFECTED_ROWS].value
+    return Finding(
+        title=f"{evaluation.asset_key.path[-1]}: {evaluation.check_name.replace('_', ' ')}",
+        observed=str(metadata[OBSERVED].value),
+        affected_rows=affected if isinstance(affected, int) else None,
+        remedy="" if remedy is None else str(remedy.value),
+    )

@@ -1,0 +1,99 @@
+"""What the assets and checks work with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg
+from dagster_dbt import DbtCliInvocation, DbtCliResource
+from packaging.version import Version
+from pydantic import PrivateAttr
+
+from dashboards.files import DASHBOARDS_DIR
+from expectations.model import Suite, SuiteResult
+from holds_core.database.connections import connect
+from orchestration.dagster_instance import environment_variables
+from orchestration.dbt import dbt_environment
+from orchestration.dbt_manifest import prepare_target
+from orchestration.pipeline.runs import at_work
+from orchestration.validation_worker import ValidationWorker, take_worker
+
+
+class DatabaseResource(dg.ConfigurableResource[Any]):
+    """The database that the pipeline reads and builds in."""
+
+    url: str
+
+    def connect(self) -> psycopg.Connection:
+        """Open an autocommit connection in UTC."""
+        return connect(self.url, application_name="holdwatch-pipeline")
+
+
+class PipelineLock(dg.ConfigurableResource[Any]):
+    """Held through a whole run: other runs wait for it, and who holds it is alive."""
+
+    database: DatabaseResource
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[PipelineLock]:
+        """Take the lock for as long as the run lasts."""
+        with at_work(self.database.url, context.run_id or "without an id"):
+            yield self
+
+
+class ExpectationsResource(dg.ConfigurableResource[Any]):
+    """Great Expectations, in a process of its own that starts with the run, or has started before."""
+
+    database: DatabaseResource
+    _worker: ValidationWorker | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Start the process."""
+        self._worker = take_worker()
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """End the process."""
+        if self._worker is not None:
+            self._worker.close()
+
+    def check(self, suite: Suite) -> SuiteResult:
+        """Check a suite against the database."""
+        assert self._worker is not None
+        return self._worker.validate(self.database.url, suite)
+
+
+class DashboardsResource(dg.ConfigurableResource[Any]):
+    """Where the dashboard files go: the package's own folder, which is committed, unless told otherwise."""
+
+    directory: str | None = None
+
+    def path(self) -> Path:
+        """Return the folder."""
+        return DASHBOARDS_DIR if self.directory is None else Path(self.directory)
+
+
+class DbtResource(DbtCliResource):
+    """dbt as this project runs it: one subprocess, no look-ups on the network, one target folder for all runs."""
+
+    database: DatabaseResource
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        # As installed: asking the program takes 3 CPU-seconds, and looks for news on the network.
+        return Version(version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:  # noqa: ARG002
+        # It loads dbt into this process, for column metadata that the manifest has already.
+        return None
+
+    def build(self, context: dg.AssetExecutionContext) -> DbtCliInvocation:
+        """Start ``dbt build`` for the assets that the context selects."""
+        with environment_variables(dbt_environment(self.database.url)):
+            return self.cli(["build"], context=context, target_path=prepare_target(Path(os.environ["DAGSTER_HOME"])))

@@ -1,0 +1,91 @@
+"""Events and holds that give every panel something to show: four restaurants, events that name none, over 90 days."""
+
+from __future__ import annotations
+
+import psycopg
+
+RESTAURANTS = tuple(f"0000000{number}-0000-4000-8000-000000000000" for number in range(1, 5))
+
+# Every ten minutes for a day, every six hours for ninety; the restaurant number 5 is none at all.
+_MOMENTS = """
+    select now() - make_interval(mins => n * 10) as occurred_at, n from generate_series(0, 143) as n
+    union all
+    select now() - make_interval(hours => n * 6), n from generate_series(5, 359) as n
+"""
+
+_SELECTIONS = f"""
+insert into holds.observability_events
+    (occurred_at, environment, source, event_type, severity, restaurant_id, context)
+select
+    occurred_at,
+    'dev',
+    'capacity.selector',
+    case when (n + r) %% 10 = 0 then 'capacity.selector.skipped' else 'capacity.selector.assignment' end,
+    'info',
+    (%(restaurants)s::uuid[])[r],
+    jsonb_build_object(
+        'timing', jsonb_build_object('totalMs', 40 + (n * 37 + r * 11) %% 400, 'plannerMs', 5 + (n * 7 + r) %% 60),
+        'retryExhausted', (n + r) %% 20 = 0
+    )
+from ({_MOMENTS}) as moments
+cross join generate_series(1, 5) as r
+"""
+
+_TROUBLE = f"""
+insert into holds.observability_events
+    (occurred_at, environment, source, event_type, severity, restaurant_id, context)
+select
+    occurred_at,
+    'dev',
+    'capacity.hold',
+    kinds.event_type,
+    'warning',
+    case when kinds.event_type = 'capacity.manual.validate' then null else (%(restaurants)s::uuid[])[1 + n %% 4] end,
+    kinds.context::jsonb
+from ({_MOMENTS}) as moments
+cross join (
+    values
+    ('capacity.rpc.conflict', '{{"code": "23P01", "reason": "HOLD_CONFLICT"}}'),
+    ('capacity.rpc.conflict', '{{"code": "55P03", "reason": "CUTOFF", "retryExhausted": "true"}}'),
+    ('capacity.rpc.conflict', '{{"reason": "HOLD_RATE_LIMIT"}}'),
+    ('capacity.manual.validate', '{{"outcome": "forced"}}')
+) as kinds (event_type, context)
+"""
+
+_HOLD = """
+with hold as (
+    insert into holds.table_holds
+        (id, restaurant_id, booking_id, owner_id, idempotency_key, request_hash, table_ids, held_during, is_enforced,
+         expires_at, confirmed_at, status)
+    values (
+        %(hold)s::uuid, %(restaurant)s, %(booking)s, %(booking)s, %(hold)s::text, '', array[%(table)s::uuid],
+        tstzrange('2030-01-01 18:00+00', '2030-01-01 20:00+00', '[)'), false, null, now(), 'confirmed'
+    )
+    returning id, restaurant_id, owner_id, held_during
+)
+insert into holds.table_hold_windows (hold_id, restaurant_id, table_id, owner_id, held_during, is_enforced)
+select id, restaurant_id, %(table)s, owner_id, held_during, false from hold
+"""
+
+
+def seed_events(connection: psycopg.Connection) -> None:
+    """Insert events of each kind that a view reads, for today and the 90 days before."""
+    for statement in (_SELECTIONS, _TROUBLE):
+        connection.execute(statement, {"restaurants": list(RESTAURANTS)})
+    # Two changes that leave enforcement as it was.
+    for enabled in (False, True):
+        connection.execute("select holds.set_hold_conflict_enforcement(%s, 'seeding')", (enabled,))
+
+
+def seed_double_booking(connection: psycopg.Connection) -> None:
+    """Let two bookings hold one table at the same time, which takes enforcement being off."""
+    for number in (1, 2):
+        connection.execute(
+            _HOLD,
+            {
+                "hold": f"a000000{number}-0000-4000-8000-000000000000",
+                "booking": f"b000000{number}-0000-4000-8000-000000000000",
+                "restaurant": RESTAURANTS[0],
+                "table": "c0000001-0000-4000-8000-000000000000",
+            },
+        )

@@ -1,0 +1,104 @@
+"""The runbooks are true: their headings are there, their SQL runs, their commands and links exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import typer.main
+
+from dashboards.catalogue import ALERTS, SIGNALS, VIEWS
+from dashboards.checks.lint import relations
+from dashboards.checks.runbooks import anchors
+from orchestration.cli.app import app
+from orchestration.paths import PROJECT_ROOT
+
+RUNBOOKS = PROJECT_ROOT / "docs" / "runbooks"
+PAGES = sorted(path for path in RUNBOOKS.glob("*.md") if path.name != "README.md")
+HEADINGS = [
+    "What it means",
+    "Who is hurt",
+    "How to see it",
+    "First five minutes",
+    "Mitigation",
+    "How to verify it is over",
+]
+
+_SQL = re.compile(r"^ *```sql\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`(holdwatch [^`]+)`")
+_LINK = re.compile(r"\]\(([\w-]+\.md)\)")
+
+
+def _page_id(path: Path) -> str:
+    return path.stem
+
+
+def test_each_signal_has_its_page_and_each_page_its_signal() -> None:
+    """No signal without a runbook; no runbook that nothing leads to."""
+    assert {path.stem for path in PAGES} == {signal.runbook for signal in SIGNALS}
+
+
+def test_index_names_every_page_and_every_alert() -> None:
+    """Who has only an alert's name finds the page."""
+    index = (RUNBOOKS / "README.md").read_text(encoding="utf-8")
+
+    assert set(_LINK.findall(index)) == {path.name for path in PAGES}
+    for alert in ALERTS:
+        assert f"`{alert.name}` ({alert.severity}) | [{alert.signal.runbook}.md]" in index
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_page_id)
+def test_page_has_the_six_headings_in_order(page: Path) -> None:
+    """Whoever is woken knows where to look."""
+    assert re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE) == HEADINGS
+    assert {"what-it-means", "first-five-minutes"} <= anchors(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_page_id)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    """No link to a page that is not there."""
+    assert {
+        name for name in _LINK.findall(page.read_text(encoding="utf-8")) if not (RUNBOOKS / name).is_file()
+    } == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_page_id)
+def test_sql_runs_on_the_views(page: Path, seeded: psycopg.Connection) -> None:
+    """Each page has a query, it reads the views (or, as the owner, events), and it shows something on such data."""
+    statements = _SQL.findall(page.read_text(encoding="utf-8"))
+
+    assert statements
+    for statement in statements:
+        read = relations(statement)
+        assert read <= {*(f"analytics.{view}" for view in VIEWS), "holds.observability_events"}
+        with seeded.transaction(force_rollback=True):
+            seeded.execute("set transaction read only")
+            if "holds.observability_events" not in read:
+                seeded.execute("set local role analytics_reader")
+            assert seeded.execute(statement).fetchall(), statement
+
+
+def _resolve(words: list[str]) -> tuple[Any, list[str]]:
+    """Follow the words to their command; return it and the words that are left."""
+    command: Any = typer.main.get_command(app)
+    while (commands := getattr(command, "commands", None)) is not None and words:
+        assert words[0] in commands, f"there is no command {words[0]!r}"
+        command, words = commands[words[0]], words[1:]
+    return command, words
+
+
+@pytest.mark.parametrize("page", [*PAGES, RUNBOOKS / "README.md"], ids=_page_id)
+def test_commands_exist_with_their_options(page: Path) -> None:
+    """At three in the morning is no time to find out that a command is called otherwise."""
+    for code in _CODE.findall(page.read_text(encoding="utf-8")):
+        words = shlex.split(re.sub(r"<[^>]*>", "<value>", code))[1:]
+        if words == ["..."]:
+            continue
+        command, rest = _resolve(words)
+        assert not hasattr(command, "commands"), f"{code} lacks its verb"
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in rest if word.startswith("--")} <= known, code
