@@ -38,7 +38,8 @@ check: $(VENV)/developing ## Format, lint, types, layering, SQL style, generated
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --processes 2 dbt_project holds_core/sql
+	$(BIN)/sqlfluff lint --processes 2 dbt_project
+	$(BIN)/sqlfluff lint --processes 2 --templater placeholder holds_core/sql
 	$(BIN)/holdwatch dashboards check
 
 .PHONY: setup

@@ -257,7 +257,7 @@ def _kinds_query(table: str) -> str:
     """One pass over the events: a row for each day and kind, with the counts of what is odd and an example of each."""
     flags = {
         "null_restaurant": "restaurant_id is null",
-        "context_malformed": "jsonb_typeof(context) is distinct from 'object'",
+        "context_malformed": "jsonb_typeof(context) <> 'object'",
         "timing_malformed": "is_selector and jsonb_typeof(context -> 'timing') not in ('object', 'null')",
         "latency_malformed": (f"is_selector and ({_is_no_latency('totalMs')} or {_is_no_latency('plannerMs')})"),
         "retry_flag_malformed": ("not coalesce(lower(context ->> 'retryExhausted') in ('true', 'false'), true)"),

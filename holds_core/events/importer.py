@@ -75,14 +75,6 @@ class ImportFailedError(EventImportError):
         self.report = report
 
 
-class ImportInterruptedError(KeyboardInterrupt):
-    """Ctrl-C ended an import; ``report`` is what it had done by then, which stays. Repeating it is harmless."""
-
-    def __init__(self, report: ImportReport) -> None:
-        super().__init__()
-        self.report = report
-
-
 def import_file(
     database: psycopg.Connection | str,
     path: Path | str,
@@ -91,6 +83,7 @@ def import_file(
     now: datetime | None = None,
     batch_lines: int = BATCH_LINES,
     on_progress: Callable[[int], None] = lambda bytes_read: None,
+    on_interrupt: Callable[[ImportReport], None] = lambda report: None,
 ) -> ImportReport:
     """Import a ``.jsonl``, ``.jsonl.gz``, ``.csv`` or ``.parquet`` file of events.
 
@@ -101,11 +94,12 @@ def import_file(
         now: Ages are reckoned from here (a time with a zone); by default the clock.
         batch_lines: Lines to a transaction.
         on_progress: Called after every batch with the bytes of the file read so far.
+        on_interrupt: Called when Ctrl-C, or an exit, ends the import early, with what was done by then. That stays;
+            repeating the import is harmless. What interrupted it is raised on.
 
     Raises:
         EventImportError: The file cannot be read at all, or its rejects cannot be written; nothing was imported.
         ImportFailedError: The file turned out damaged, or the database went away; has the report so far.
-        ImportInterruptedError: Ctrl-C; has the report so far.
         SettingsError: ``HOLDWATCH_ENVIRONMENT`` makes no sense.
         psycopg.OperationalError: The database cannot be reached.
     """
@@ -121,10 +115,11 @@ def import_file(
         try:
             with rejects:
                 run.import_all(reader, rules, on_progress)
-        except KeyboardInterrupt as interrupt:
-            raise ImportInterruptedError(run.report(path)) from interrupt
         except (EventImportError, OSError, psycopg.Error) as error:
             raise ImportFailedError(_what_happened(path, error), run.report(path)) from error
+        except (KeyboardInterrupt, SystemExit):
+            on_interrupt(run.report(path))
+            raise
         return run.report(path)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from holds_core.database.connections import connect
 from holds_core.events.errors import EventImportError
-from holds_core.events.importer import ImportInterruptedError, ImportReport, import_file
+from holds_core.events.importer import ImportReport, import_file
 from holds_core.events.readers import open_reader
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.database import open_database
@@ -42,15 +42,17 @@ def import_(
         for file in files:
             try:
                 with _progress(file) as on_progress:
-                    reports.append(
-                        import_file(connection, file, environment=database.environment.value, on_progress=on_progress)
+                    report = import_file(
+                        connection,
+                        file,
+                        environment=database.environment.value,
+                        on_progress=on_progress,
+                        on_interrupt=lambda report: _say_what_was_done([*reports, report]),
                     )
-            except ImportInterruptedError as interrupt:
-                _say_what_was_done([*reports, interrupt.report])
-                raise
             except EventImportError:
                 _say_what_was_done(reports)
                 raise
+            reports.append(report)
     if json:
         print_json(_as_object(reports))
     else:

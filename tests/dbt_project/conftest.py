@@ -39,8 +39,15 @@ def new_views_database(new_database: Callable[..., str], first_build: tuple[str,
     return lambda: new_database(urlsplit(url).path.removeprefix("/"))
 
 
-@pytest.fixture
-def views(new_views_database: Callable[[], str]) -> Iterator[psycopg.Connection]:
-    """An autocommit connection to a database of this test's own, with the views and no events."""
+@pytest.fixture(scope="module")
+def empty_views(new_views_database: Callable[[], str]) -> Iterator[psycopg.Connection]:
+    """An autocommit connection to a database with the views and no events, for tests that change nothing."""
     with connect(new_views_database()) as connection:
         yield connection
+
+
+@pytest.fixture
+def views(empty_views: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """A connection to a database with the views and no events, in a transaction that is undone after the test."""
+    with empty_views.transaction(force_rollback=True):
+        yield empty_views

@@ -93,8 +93,8 @@ def test_build_writes_nothing_into_the_checkout(first_build: tuple[str, DbtResul
 
 
 @pytest.mark.parametrize("view", COLUMNS)
-def test_columns_are_the_contract(views: psycopg.Connection, view: str) -> None:
-    rows = views.execute(
+def test_columns_are_the_contract(empty_views: psycopg.Connection, view: str) -> None:
+    rows = empty_views.execute(
         "select column_name, data_type from information_schema.columns"
         " where table_schema = 'analytics' and table_name = %s order by ordinal_position",
         (view,),
@@ -102,9 +102,9 @@ def test_columns_are_the_contract(views: psycopg.Connection, view: str) -> None:
     assert rows.fetchall() == COLUMNS[view]
 
 
-def test_every_view_and_column_is_described_in_the_database(views: psycopg.Connection) -> None:
+def test_every_view_and_column_is_described_in_the_database(empty_views: psycopg.Connection) -> None:
     """What psql's `\\d+` shows; a quantity says its unit."""
-    undescribed = views.execute(
+    undescribed = empty_views.execute(
         """
         select attrelid::regclass::text || '.' || attname
         from pg_attribute
@@ -119,7 +119,7 @@ def test_every_view_and_column_is_described_in_the_database(views: psycopg.Conne
         """
     )
     assert undescribed.fetchall() == []
-    described = views.execute(
+    described = empty_views.execute(
         """
         select column_name, col_description(('analytics.' || table_name)::regclass, ordinal_position)
         from information_schema.columns
@@ -152,7 +152,7 @@ def test_the_reader_reads_the_views_and_nothing_else(views: psycopg.Connection) 
         "drop view analytics.cutoff_triggers",
         "create table analytics.mine (id integer)",
     ):
-        with pytest.raises(errors.InsufficientPrivilege):
+        with pytest.raises(errors.InsufficientPrivilege), views.transaction():
             views.execute(statement)
 
 
@@ -188,16 +188,18 @@ def test_a_view_whose_columns_have_changed_is_made_anew(
         connection.execute("select labels from analytics.prometheus_series")
 
 
-def test_minutes_are_read_from_the_newest_partitions_only(views: psycopg.Connection) -> None:
+def test_minutes_are_read_from_the_newest_partitions_only(empty_views: psycopg.Connection) -> None:
     """And a filter on the grain leaves the scans of the other grains out."""
-    rows = views.execute(
+    rows = empty_views.execute(
         "explain (analyze, costs off) select * from analytics.assignment_success_rate where grain = 'minute'"
     )
     plan = "\n".join(row[0] for row in rows)
     scanned = re.findall(r"on observability_events_(\d{8})", plan)
     assert scanned
     assert len(scanned) == len(set(scanned))
-    oldest = views.execute("select to_char((now() - interval '48 hours') at time zone 'UTC', 'YYYYMMDD')").fetchone()
+    oldest = empty_views.execute(
+        "select to_char((now() - interval '48 hours') at time zone 'UTC', 'YYYYMMDD')"
+    ).fetchone()
     assert oldest is not None
     assert min(scanned) >= oldest[0]
 

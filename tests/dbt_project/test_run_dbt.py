@@ -79,6 +79,7 @@ def test_a_database_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     assert b"topsecret" not in written + message.encode()
 
 
+@pytest.mark.slow
 def test_a_selection_of_nothing_is_an_error(new_views_database: Callable[[], str], tmp_path: Path) -> None:
     """A misspelt name must not pass for a success."""
     with pytest.raises(DbtError, match="misspelt"):
@@ -92,6 +93,7 @@ def test_sources_freshness_warns_of_silence(new_views_database: Callable[[], str
     assert result.problems[0].message == "there is no row"
 
 
+@pytest.mark.slow
 def test_a_model_that_breaks_is_a_result_that_says_so(
     new_views_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

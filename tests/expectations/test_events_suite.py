@@ -108,7 +108,6 @@ class Bad:
 
 
 REPEATED = event()
-LATE = event(occurred_at=datetime(2025, 12, 9, 23, 59, tzinfo=UTC), recorded_at=NOW)
 
 CASES = [
     Bad("required_values_present", Severity.CRITICAL, [event(source=None)], 1, "occurred_at=2026-03-09 12:00:00+00"),
@@ -121,7 +120,6 @@ CASES = [
         1,
         "source=capacity.selector",
     ),
-    Bad("times_in_range", Severity.CRITICAL, [LATE], 1, f"id={LATE['id']}"),
     Bad("event_types_known", Severity.WARNING, [event(event_type="Capacity.Selector.Assignment")], 1, "Assignment"),
     Bad("severities_known", Severity.WARNING, events(2, severity="fatal"), 2, "severity=fatal"),
     Bad("environments_known", Severity.WARNING, [event(environment="production")], 1, "environment=production"),
@@ -198,6 +196,17 @@ def test_null_share_of_today_only_warns(loose_table: psycopg.Connection, databas
         "null_restaurant_share_today",
         "restaurants_known",
     }
+
+
+def test_event_older_than_the_retention_when_recorded_blocks(
+    loose_table: psycopg.Connection, database_url: str
+) -> None:
+    """A minute before the first of the ninety days is out of range, and named."""
+    late = event(occurred_at=datetime(2025, 12, 9, 23, 59, tzinfo=UTC), recorded_at=NOW)
+    insert(loose_table, [*GOOD, late])
+    (blocking,) = check(database_url).blocking
+    assert blocking.expectation.name == "times_in_range"
+    assert f"id={late['id']}" in blocking.observed
 
 
 def test_event_that_expired_since_it_was_recorded_warns(loose_table: psycopg.Connection, database_url: str) -> None:

@@ -10,7 +10,7 @@ create table holds.table_holds (
     idempotency_key text not null,
     -- What was asked with that key: reusing it for another request is refused.
     request_hash bytea not null,
-    table_ids uuid [] not null,
+    table_ids uuid[] not null,
     held_during tstzrange not null,
     status text not null default 'held',
     is_enforced boolean not null,

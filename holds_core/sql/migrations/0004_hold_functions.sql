@@ -74,7 +74,7 @@ $$;
 comment on function holds.is_holds_strict_conflicts_enabled() is 'Whether overlapping holds are refused.';
 
 -- Live windows of others on these tables. Two branches, so that each can use its own partial index.
-create function holds.live_overlaps(p_table_ids uuid [], p_held_during tstzrange, p_owner_id uuid)
+create function holds.live_overlaps(p_table_ids uuid[], p_held_during tstzrange, p_owner_id uuid)
 returns setof holds.table_hold_windows
 language sql
 volatile
@@ -102,7 +102,7 @@ as $$
 $$;
 
 create function holds.find_hold_conflicts(
-    p_table_ids uuid [],
+    p_table_ids uuid[],
     p_starts_at timestamptz,
     p_ends_at timestamptz,
     p_booking_id uuid default null
@@ -118,10 +118,10 @@ as $$
     order by 1, 2
 $$;
 
-comment on function holds.find_hold_conflicts(uuid [], timestamptz, timestamptz, uuid) is
+comment on function holds.find_hold_conflicts(uuid[], timestamptz, timestamptz, uuid) is
 'The live windows on these tables that overlap [starts, ends), those of the booking itself left out; names nobody.';
 
-create function holds.overlaps_json(p_table_ids uuid [], p_held_during tstzrange, p_owner_id uuid)
+create function holds.overlaps_json(p_table_ids uuid[], p_held_during tstzrange, p_owner_id uuid)
 returns jsonb
 language sql
 volatile
@@ -164,7 +164,7 @@ end
 $$;
 
 -- The context that every event of a hold carries.
-create function holds.hold_context(p_hold_id uuid, p_table_ids uuid [], p_held_during tstzrange)
+create function holds.hold_context(p_hold_id uuid, p_table_ids uuid[], p_held_during tstzrange)
 returns jsonb
 language sql
 stable
@@ -179,7 +179,7 @@ $$;
 
 -- Marks holds as expired that lost a window to expiry, and says so once each. Skips those that somebody is changing:
 -- that one, or the sweeper, finds them (rule 4).
-create function holds.mark_expired(p_hold_ids uuid [])
+create function holds.mark_expired(p_hold_ids uuid[])
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -212,7 +212,7 @@ $$;
 
 create function holds.create_table_hold(
     p_restaurant_id uuid,
-    p_table_ids uuid [],
+    p_table_ids uuid[],
     p_starts_at timestamptz,
     p_ends_at timestamptz,
     p_idempotency_key text,
@@ -230,7 +230,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_table_ids uuid [];
+    v_table_ids uuid[];
     v_held_during tstzrange;
     v_hold_id uuid := gen_random_uuid();
     v_owner_id uuid;
@@ -240,11 +240,11 @@ declare
     v_hold holds.table_holds;
     v_result holds.table_hold_result;
     v_table_id uuid;
-    v_taken_over uuid [] := '{}';
-    v_window_ids bigint [];
+    v_taken_over uuid[] := '{}';
+    v_window_ids bigint[];
     v_inserting_since timestamptz;
     v_overlaps jsonb := '[]';
-    v_shadowed uuid [] := '{}';
+    v_shadowed uuid[] := '{}';
     v_context jsonb;
 begin
     if p_restaurant_id is null or p_idempotency_key is null or p_idempotency_key = '' then
@@ -442,7 +442,7 @@ end
 $$;
 
 comment on function holds.create_table_hold(
-    uuid, uuid [], timestamptz, timestamptz, text, uuid, double precision, uuid, timestamptz, integer, integer, jsonb
+    uuid, uuid[], timestamptz, timestamptz, text, uuid, double precision, uuid, timestamptz, integer, integer, jsonb
 ) is
 'Holds all of the tables or none. A conflict is an outcome, not an exception, so that its events commit with it.';
 
@@ -550,7 +550,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_hold_ids uuid [];
+    v_hold_ids uuid[];
 begin
     with due as (
         select id
@@ -581,11 +581,12 @@ comment on function holds.expire_table_holds(integer) is
 -- Functions are callable by everybody unless somebody says otherwise.
 revoke execute on all functions in schema holds from public;
 grant execute on function holds.create_table_hold(
-    uuid, uuid [], timestamptz, timestamptz, text, uuid, double precision, uuid, timestamptz, integer, integer, jsonb
+    uuid, uuid[], timestamptz, timestamptz, text, uuid, double precision, uuid, timestamptz, integer, integer, jsonb
 ) to holds_app;
 grant execute on function holds.confirm_table_hold(uuid, uuid, timestamptz) to holds_app;
 grant execute on function holds.release_table_hold(uuid, uuid, timestamptz) to holds_app;
 grant execute on function holds.expire_table_holds(integer) to holds_app;
-grant execute on function holds.find_hold_conflicts(uuid [], timestamptz, timestamptz, uuid) to holds_app, holds_operator;
+grant execute on function holds.find_hold_conflicts(uuid[], timestamptz, timestamptz, uuid)
+to holds_app, holds_operator;
 grant execute on function holds.is_holds_strict_conflicts_enabled() to holds_app, holds_operator;
 grant execute on function holds.record_event(uuid, timestamptz, text, text, text, uuid, uuid, jsonb) to holds_app;

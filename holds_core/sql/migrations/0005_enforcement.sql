@@ -68,7 +68,7 @@ declare
         'WHERE ((is_enforced AND (released_at IS NULL)))';
     v_definition text;
     v_is_valid boolean;
-    v_holds uuid [] := array[gen_random_uuid(), gen_random_uuid()];
+    v_holds uuid[] := array[gen_random_uuid(), gen_random_uuid()];
     v_table_id uuid := gen_random_uuid();
     v_held_during tstzrange := tstzrange('2000-01-01 00:00+00', '2000-01-01 01:00+00', '[)');
 begin
@@ -110,7 +110,7 @@ end
 $$;
 
 comment on function holds.enforcement_problems() is
-'Every reason to doubt that overlapping holds are refused: the constraint, its index, the switch, and a probe. None: fine.';
+'Every reason to doubt that overlapping holds are refused, by constraint, index, switch and a probe. No row: they are.';
 
 revoke execute on all functions in schema holds from public;
 grant execute on function holds.set_hold_conflict_enforcement(boolean, text) to holds_operator;

@@ -5,7 +5,8 @@ select
     id, restaurant_id, booking_id, status, cardinality(table_ids) as table_count, lower(held_during) as starts_at,
     upper(held_during) as ends_at, is_enforced, created_at, expires_at
 from holds.table_holds
-where (%(restaurant_id)s::uuid is null or restaurant_id = %(restaurant_id)s)
+where
+    (%(restaurant_id)s::uuid is null or restaurant_id = %(restaurant_id)s)
     and (%(status)s::text is null or status = %(status)s)
 order by created_at desc
 limit %(limit)s;
@@ -26,11 +27,13 @@ select
     greatest(one.created_at, two.created_at) as began_at
 from holds.table_hold_windows as one
 inner join holds.table_hold_windows as two
-    on one.table_id = two.table_id
-    and one.held_during && two.held_during
-    and one.id < two.id
-    and one.owner_id <> two.owner_id
-where one.released_at is null
+    on
+        one.table_id = two.table_id
+        and one.held_during && two.held_during
+        and one.id < two.id
+        and one.owner_id <> two.owner_id
+where
+    one.released_at is null
     and two.released_at is null
     and (one.expires_at is null or one.expires_at > clock_timestamp())
     and (two.expires_at is null or two.expires_at > clock_timestamp())

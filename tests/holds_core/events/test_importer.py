@@ -18,7 +18,7 @@ import pytest
 
 from holds_core.events import importer
 from holds_core.events.errors import EventImportError, UnreadableFileError
-from holds_core.events.importer import ImportFailedError, ImportInterruptedError, ImportReport, import_file
+from holds_core.events.importer import ImportFailedError, ImportReport, import_file
 from tests.holds_core.events.conftest import ImportLines
 
 NewEvent = Callable[..., dict[str, Any]]
@@ -415,10 +415,11 @@ def test_interrupt_keeps_whole_batches_and_rejects(
         if len(calls) == 3:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(ImportInterruptedError) as caught:
-        import_file(connection, path, batch_lines=10, on_progress=interrupt_third)
+    told: list[ImportReport] = []
+    with pytest.raises(KeyboardInterrupt):
+        import_file(connection, path, batch_lines=10, on_progress=interrupt_third, on_interrupt=told.append)
 
-    report = caught.value.report
+    (report,) = told
     assert report.imported == len(stored_events()) == 29
     assert [reject["line_number"] for reject in read_rejects(report)] == [1]
     assert counts(import_file(connection, path)) == (101, 71, 29, 1)
@@ -437,16 +438,18 @@ def test_interrupt_does_not_wait_for_a_lock(
     path = tmp_path / "x.jsonl"
     path.write_text("\n".join(["no", *[json.dumps(new_event(context={"n": n})) for n in range(20)]]))
 
-    def interrupt(bytes_read: int) -> None:
-        raise KeyboardInterrupt
+    told: list[ImportReport] = []
+
+    def leave(bytes_read: int) -> None:
+        raise SystemExit
 
     with connection.transaction():
         connection.execute("lock table holds.observability_events in share mode")
-        with pytest.raises(ImportInterruptedError) as caught:
-            import_file(database_url, path, batch_lines=10, on_progress=interrupt)
+        with pytest.raises(SystemExit):
+            import_file(database_url, path, batch_lines=10, on_progress=leave, on_interrupt=told.append)
 
-    assert counts(caught.value.report) == (1, 0, 0, 1)
-    assert [reject["line_number"] for reject in read_rejects(caught.value.report)] == [1]
+    assert [counts(report) for report in told] == [(1, 0, 0, 1)]
+    assert [reject["line_number"] for reject in read_rejects(told[0])] == [1]
     assert counts(import_file(connection, path)) == (21, 20, 0, 1)
 
 
@@ -459,7 +462,7 @@ def test_interrupt_without_rejects_leaves_earlier_rejects(
     def interrupt(bytes_read: int) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(ImportInterruptedError):
+    with pytest.raises(KeyboardInterrupt):
         import_lines(new_event(), new_event(context={"n": 1}), "no", batch_lines=1, on_progress=interrupt)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["events.jsonl", "events.jsonl.rejected.jsonl"]
 
