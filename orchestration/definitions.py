@@ -37,16 +37,16 @@ def build_definitions(dashboards_directory: Path | None = None) -> dg.Definition
         dashboards_directory: Where the dashboard files go; the package's own folder where it is None.
     """
     # By name, not by value: a value would stand in Dagster's storage and UI, password and all.
-    database = DatabaseResource(url=dg.EnvVar(DATABASE_URL_VARIABLE))
+    url = dg.EnvVar(DATABASE_URL_VARIABLE)
     resources = {
-        "database": database,
-        "pipeline_lock": PipelineLock(database=database),
-        "expectations": ExpectationsResource(database=database),
+        "database": DatabaseResource(url=url),
+        "pipeline_lock": PipelineLock(url=url),
+        "expectations": ExpectationsResource(url=url),
         "dbt": DbtResource(
             project_dir=str(DBT_PROJECT_DIR),
             profiles_dir=str(DBT_PROJECT_DIR),
             dbt_executable=dbt_executable(),
-            database=database,
+            url=url,
         ),
         "dashboard_folder": DashboardsResource(
             directory=None if dashboards_directory is None else str(dashboards_directory)

@@ -39,19 +39,19 @@ class DatabaseResource(dg.ConfigurableResource[Any]):
 class PipelineLock(dg.ConfigurableResource[Any]):
     """Held through a whole run: other runs wait for it, and who holds it is alive."""
 
-    database: DatabaseResource
+    url: str
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[PipelineLock]:
         """Take the lock for as long as the run lasts."""
-        with at_work(self.database.url, context.run_id or "without an id"):
+        with at_work(self.url, context.run.run_id if context.run is not None else "without an id"):
             yield self
 
 
 class ExpectationsResource(dg.ConfigurableResource[Any]):
     """Great Expectations, in a process of its own that starts with the run, or has started before."""
 
-    database: DatabaseResource
+    url: str
     _worker: ValidationWorker | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
@@ -66,7 +66,7 @@ class ExpectationsResource(dg.ConfigurableResource[Any]):
     def check(self, suite: Suite) -> SuiteResult:
         """Check a suite against the database."""
         assert self._worker is not None
-        return self._worker.validate(self.database.url, suite)
+        return self._worker.validate(self.url, suite)
 
 
 class DashboardsResource(dg.ConfigurableResource[Any]):
@@ -82,7 +82,7 @@ class DashboardsResource(dg.ConfigurableResource[Any]):
 class DbtResource(DbtCliResource):
     """dbt as this project runs it: one subprocess, no look-ups on the network, one target folder for all runs."""
 
-    database: DatabaseResource
+    url: str
 
     @cached_property
     def _cli_version(self) -> Version:
@@ -95,5 +95,5 @@ class DbtResource(DbtCliResource):
 
     def build(self, context: dg.AssetExecutionContext) -> DbtCliInvocation:
         """Start ``dbt build`` for the assets that the context selects."""
-        with environment_variables(dbt_environment(self.database.url)):
+        with environment_variables(dbt_environment(self.url)):
             return self.cli(["build"], context=context, target_path=prepare_target(Path(os.environ["DAGSTER_HOME"])))

@@ -40,12 +40,13 @@ def at_work(url: str, run_id: str) -> Iterator[None]:
         yield
 
 
-def active_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
+def active_runs(instance: dg.DagsterInstance, url: str, now: datetime | None = None) -> list[str]:
     """Return the ids of the pipeline's runs that are waiting or at work, the newest first.
 
     A run whose process is gone, killed or lost with its machine, would stand as started for ever and keep all others
     from starting: it is reported as failed here, and is not among them.
     """
+    now = datetime.now(UTC) if now is None else now
     with connect(url) as connection:
         alive = {
             name.removeprefix(_APPLICATION_PREFIX)
@@ -61,7 +62,7 @@ def active_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
         is_working = run.status in _WORKING
         grace = _LOCK_GRACE if is_working else _START_GRACE
         since = datetime.fromtimestamp(record.start_time or record.create_timestamp.timestamp(), UTC)
-        if run.run_id in alive or run.status is dg.DagsterRunStatus.QUEUED or datetime.now(UTC) - since < grace:
+        if run.run_id in alive or run.status is dg.DagsterRunStatus.QUEUED or now - since < grace:
             active.append(run.run_id)
         else:
             instance.report_run_failed(run, "The process that executed this run is gone.")
@@ -106,8 +107,9 @@ def record_run_end(connection: psycopg.Connection, instance: dg.DagsterInstance,
 
 
 def _why(instance: dg.DagsterInstance, run_id: str) -> dict[str, object]:
-    """Return ``reason``, and ``isBlocked``: whether a gate stopped it."""
-    blocking, errors = [], []
+    """Return ``reason``, and ``isBlocked``: whether a gate stopped it, where it did not simply break."""
+    blocking: list[str] = []
+    errors: list[str] = []
     for entry in instance.all_logs(
         run_id,
         of_type={
@@ -120,7 +122,8 @@ def _why(instance: dg.DagsterInstance, run_id: str) -> dict[str, object]:
         if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             if evaluation.blocking and not evaluation.passed:
-                blocking.append(describe_check(evaluation))
+                # dbt's tests are checks too, but no gates.
+                (blocking if OBSERVED in evaluation.metadata else errors).append(describe_check(evaluation))
         elif event.event_type is dg.DagsterEventType.STEP_FAILURE:
             errors.append(f"{event.step_key}: {step_error(event)}")
         else:

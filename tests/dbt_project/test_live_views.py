@@ -48,7 +48,7 @@ def test_an_inserted_event_shows_in_every_view_it_belongs_to(
         insert_event(writer, "capacity.selector.skipped", context, restaurant_id=restaurant_id, severity="error")
         insert_event(writer, "capacity.manual.validate", "{}", restaurant_id=restaurant_id)
 
-        def seen(columns: str, view: str, condition: str = "true") -> set[tuple[Any, ...]]:
+        def seen(restaurant_key: str, columns: str, view: str, condition: str = "true") -> set[tuple[Any, ...]]:
             """What a view says, the same in each grain."""
             where = f"where environment = 'prod' and restaurant_key = %s and {condition}"
             rows = reader.execute(
@@ -57,13 +57,14 @@ def test_an_inserted_event_shows_in_every_view_it_belongs_to(
             assert Counter(row[0] for row in rows) == dict.fromkeys(GRAINS, len(rows) // 3)
             return {row[1:] for row in rows}
 
-        for restaurant_key in (key, "(all)"):
-            assert seen("assignment_count, skipped_count", "assignment_success_rate") == {(0, 1)}
-            latencies = seen("phase, latency_ms", "reservation_latency_ms", "percentile = 0.95")
+        for scope in (key, "(all)"):
+            assert seen(scope, "assignment_count, skipped_count", "assignment_success_rate") == {(0, 1)}
+            latencies = seen(scope, "phase, latency_ms", "reservation_latency_ms", "percentile = 0.95")
             assert latencies == {("total", 250.0), ("planner", 40.0)}
-            assert seen("exhausted_count, exhausted_event_count", "hold_retry_exhaustion") == {(1, 1)}
-            assert seen("cutoff_kind, trigger_count", "cutoff_triggers") == {("MANUAL", 1)}
-        assert seen("error_class, error_code, error_share", "error_taxonomy") == {("conflict", "23P01", 1.0)}
+            assert seen(scope, "exhausted_count, exhausted_event_count", "hold_retry_exhaustion") == {(1, 1)}
+            assert seen(scope, "cutoff_kind, trigger_count", "cutoff_triggers") == {("MANUAL", 1)}
+        errors = seen("(all)", "error_class, error_code, error_share", "error_taxonomy")
+        assert errors == {("conflict", "23P01", 1.0)}
         taxonomy = "select grain, error_count from analytics.error_taxonomy where restaurant_key = %s"
         assert one(reader, taxonomy, key) == ("day", 1)
 

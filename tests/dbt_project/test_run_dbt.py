@@ -86,6 +86,7 @@ def test_a_selection_of_nothing_is_an_error(new_views_database: Callable[[], str
         run_dbt(new_views_database(), "run", "--select", "misspelt", state=tmp_path)
 
 
+@pytest.mark.slow
 def test_sources_freshness_warns_of_silence(new_views_database: Callable[[], str], tmp_path: Path) -> None:
     result = run_dbt(new_views_database(), "source", "freshness", state=tmp_path)
     assert result.is_successful

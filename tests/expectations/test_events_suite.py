@@ -107,7 +107,7 @@ class Bad:
     says: str
 
 
-REPEATED = event()
+REPEATED, REUSED = event(), event()
 
 CASES = [
     Bad("required_values_present", Severity.CRITICAL, [event(source=None)], 1, "occurred_at=2026-03-09 12:00:00+00"),
@@ -132,7 +132,7 @@ CASES = [
     Bad("latencies_readable", Severity.WARNING, [event(context=timing({"totalMs": {"ms": 1}}))], 1, "example_id="),
     Bad("latencies_readable", Severity.WARNING, [event(context=timing({"totalMs": True}))], 1, "example_id="),
     Bad("retry_flags_readable", Severity.WARNING, [event(context=Jsonb({"retryExhausted": 1}))], 1, "example_id="),
-    Bad("ids_not_reused", Severity.WARNING, [REPEATED, REPEATED | {"occurred_at": NOW}], 1, f"id={REPEATED['id']}"),
+    Bad("ids_not_reused", Severity.WARNING, [REUSED, REUSED | {"occurred_at": NOW}], 1, f"id={REUSED['id']}"),
     Bad(
         "restaurants_known",
         Severity.WARNING,
@@ -151,16 +151,19 @@ def test_batch_in_order_passes_every_expectation(loose_table: psycopg.Connection
     assert len(result.passed) == len(events_suite(NOW).expectations)
 
 
-@pytest.mark.parametrize("bad", CASES, ids=lambda bad: f"{bad.name}-{bad.says[:20]}")
-def test_broken_batch_fails_its_expectation_only(bad: Bad, loose_table: psycopg.Connection, database_url: str) -> None:
-    """One kind of mistake fails one expectation, which counts and names the rows."""
-    insert(loose_table, [*GOOD, *bad.rows])
-    result = check(database_url)
-    (failed,) = [outcome for outcome in result.results if not outcome.passed]
-    assert (failed.expectation.name, failed.expectation.severity) == (bad.name, bad.severity)
-    assert failed.affected_count == bad.affected
-    assert bad.says in failed.observed
-    assert failed.is_blocking is (bad.severity is Severity.CRITICAL)
+def test_broken_batch_fails_each_expectation_for_its_own_rows(
+    loose_table: psycopg.Connection, database_url: str
+) -> None:
+    """Every kind of mistake fails one expectation, which counts its own rows, all of them, and names them."""
+    insert(loose_table, [*GOOD, *(row for bad in CASES for row in bad.rows)])
+    outcomes = {outcome.expectation.name: outcome for outcome in check(database_url).results}
+    assert {name for name, outcome in outcomes.items() if not outcome.passed} == {bad.name for bad in CASES}
+    for bad in CASES:
+        failed = outcomes[bad.name]
+        assert failed.expectation.severity == bad.severity
+        assert failed.is_blocking is (bad.severity is Severity.CRITICAL)
+        assert failed.affected_count == sum(other.affected for other in CASES if other.name == bad.name)
+        assert any(bad.says in f"{name}={value}" for row in failed.sample_rows for name, value in row.items()), bad
 
 
 def test_null_share_over_the_limit_on_a_completed_day_blocks(

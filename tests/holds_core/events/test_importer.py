@@ -416,8 +416,13 @@ def test_interrupt_keeps_whole_batches_and_rejects(
             signal.raise_signal(signal.SIGINT)
 
     told: list[ImportReport] = []
-    with pytest.raises(KeyboardInterrupt):
-        import_file(connection, path, batch_lines=10, on_progress=interrupt_third, on_interrupt=told.append)
+    # A shell's background jobs start with the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            import_file(connection, path, batch_lines=10, on_progress=interrupt_third, on_interrupt=told.append)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
     (report,) = told
     assert report.imported == len(stored_events()) == 29

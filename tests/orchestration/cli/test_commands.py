@@ -1,0 +1,179 @@
+"""Every command teaches, answers in JSON where it reports, and fails in one clear line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import typer
+
+from holds_core import HoldClient, HoldRequest
+from orchestration.cli.app import app
+
+Run = Callable[..., "Done"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, as JSON."""
+        return json.loads(self.out)
+
+
+@pytest.fixture(scope="session")
+def template(small_template: str) -> str:
+    """No history is needed."""
+    return small_template
+
+
+@pytest.fixture
+def run(database_url: str) -> Run:
+    """A function that runs a holdwatch command on this test's database, as a process of its own."""
+
+    def call(*arguments: str, **variables: str) -> Done:
+        environment = os.environ | {"HOLDWATCH_DATABASE_URL": database_url, "COLUMNS": "120"} | variables
+        done = subprocess.run(
+            [sys.executable, "-c", "from orchestration.cli import main; main()", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """All commands with their paths."""
+    group = group or typer.main.get_command(app)
+    for name, command in sorted(group.commands.items()):
+        yield (*path, name), command
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+
+
+def test_every_command_says_what_it_does() -> None:
+    """A command has a help text, and so has each of its options and arguments."""
+    found = dict(commands())
+
+    assert ("holds", "conflicts") in found
+    assert len(found) > 20
+    for path, command in found.items():
+        assert command.help, path
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), (path, parameter.name)
+
+
+def test_help_of_the_program_lists_the_nouns(run: Run) -> None:
+    """Also without any argument; asking for help is no error."""
+    done = run("--help")
+
+    assert done.status == 0
+    assert all(noun in done.out for noun in ("demo", "up", "soak", "holds", "enforcement", "events", "pipeline"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("no-such-thing",), "No such command"),
+        (("soak", "--requests", "0"), "--requests"),
+        (("soak", "--requests", "many"), "--requests"),
+        (("holds", "show", "not-a-uuid"), "hold_id"),
+        (("holds", "list", "--status", "odd"), "--status"),
+        (("enforcement", "off"), "--reason"),
+        (("enforcement", "off", "--reason", "  "), "--reason"),
+    ],
+)
+def test_wrong_call_exits_2_and_says_where(run: Run, arguments: tuple[str, ...], word: str) -> None:
+    """No traceback; the word that is wrong is named."""
+    done = run(*arguments)
+
+    assert done.status == 2
+    assert word in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "word"),
+    [
+        (("holds", "show", str(uuid4())), {}, "There is no hold"),
+        (("holds", "release", str(uuid4())), {}, "no such hold"),
+        (("db", "migrate"), {"HOLDWATCH_ENVIRONMENT": "production"}, "dev, staging, prod"),
+        (("db", "migrate"), {"HOLDWATCH_DATABASE_URL": "mysql://x"}, "postgresql://"),
+        (("db", "start"), {}, "not ours"),
+        (("db", "migrate"), {"HOLDWATCH_DATABASE_URL": "postgresql://a:secret@127.0.0.1:1/x"}, "database said"),
+    ],
+)
+def test_failure_is_one_clear_line(run: Run, arguments: tuple[str, ...], variables: dict[str, str], word: str) -> None:
+    """Exit 1, one line on standard error, no secret in it."""
+    done = run(*arguments, **variables)
+
+    assert done.status == 1
+    assert len(done.err.strip().splitlines()) == 1, done.err
+    assert word in done.err
+    assert "secret" not in done.err
+
+
+def test_switch_and_its_check(run: Run) -> None:
+    """Off, doubted, on, proven."""
+    assert run("enforcement", "status", "--json").json == {"is_enabled": True}
+    assert run("enforcement", "off", "--reason", "drill").status == 0
+
+    doubted = run("enforcement", "check", "--json")
+    assert doubted.status == 1
+    assert doubted.json == {"is_enforced": False, "problems": ["strict conflicts are switched off"]}
+
+    assert run("enforcement", "on", "--reason", "drill over").status == 0
+    assert run("enforcement", "check").status == 0
+
+
+def test_holds_are_listed_shown_released_and_double_bookings_found(run: Run, database_url: str) -> None:
+    """What a person at the console needs, on two overlapping holds made while enforcement was off."""
+    starts_at = datetime.now(UTC) + timedelta(days=1)
+    table, restaurant = uuid4(), uuid4()
+    run("enforcement", "off", "--reason", "drill")
+    with HoldClient.connect(database_url) as client:
+        holds = [
+            client.place(
+                HoldRequest(
+                    restaurant_id=restaurant,
+                    table_ids=(table,),
+                    starts_at=starts_at,
+                    ends_at=starts_at + timedelta(hours=2),
+                    booking_id=uuid4(),
+                )
+            )
+            for _ in range(2)
+        ]
+
+    listed = run("holds", "list", "--restaurant", str(restaurant), "--json").json["holds"]
+    assert [hold["id"] for hold in listed] == [str(hold.id) for hold in reversed(holds)]
+    assert datetime.fromisoformat(listed[0]["starts_at"]) == starts_at
+    assert run("holds", "show", str(holds[0].id), "--json").json["table_ids"] == [str(table)]
+
+    doubled = run("holds", "conflicts", "--json")
+    assert doubled.status == 1
+    (pair,) = doubled.json["double_bookings"]
+    assert {pair["first_hold_id"], pair["second_hold_id"]} == {str(hold.id) for hold in holds}
+
+    assert "released" in run("holds", "release", str(holds[0].id)).out
+    assert run("holds", "conflicts").out.strip() == "No double bookings."
+    assert run("holds", "list", "--status", "released").status == 0
+    assert run("holds", "sweep").out.strip() == "0 holds expired."
