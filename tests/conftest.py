@@ -29,8 +29,8 @@ def server_url() -> Iterator[str]:
     if url := os.environ.get("HOLDWATCH_DATABASE_URL"):
         yield url
         return
-    # A server of the tests' own. What is thrown away within the second need not survive a power cut, and a clone of some
-    # hundred small tables is mostly waiting for the disk.
+    # A server of the tests' own. What is thrown away within the second need not survive a power cut, and a clone of
+    # some hundred small tables is mostly waiting for the disk.
     state = state_dir() / "tests"
     state.mkdir(mode=0o700, exist_ok=True)
     careless = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -41,7 +41,7 @@ def make_request(restaurant_id: UUID) -> MakeRequest:
     """A function that makes a request: these tables, from 18:00 for two hours unless told otherwise, some booking."""
 
     def make(*table_ids: UUID, starts: float = 0, hours: float = 2, **changes: Any) -> HoldRequest:
-        values = {
+        values: dict[str, Any] = {
             "restaurant_id": restaurant_id,
             "table_ids": table_ids,
             "starts_at": EVENING + timedelta(hours=starts),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -210,7 +211,7 @@ def test_every_refusal_is_recorded_exactly_once_of_each_kind(
         "capacity.hold.strict_conflict": 1,
         "capacity.rpc.conflict": 1,
     }
-    rows = dict(
+    rows: dict[str, Any] = dict(
         connection.execute(
             "select event_type, context from holds.observability_events where event_type like '%conflict'"
         ).fetchall()

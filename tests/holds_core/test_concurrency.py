@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -66,7 +67,7 @@ def test_one_key_asked_many_times_at_once_is_one_hold(
     """A caller that repeats itself while the first call is still running gets the same hold, not a conflict."""
     for _ in range(5):
         request = make_request(uuid4(), uuid4(), booking_id=None)
-        outcomes = race([lambda request=request: many.place(request) for _ in range(CALLERS)])
+        outcomes = race([partial(many.place, request) for _ in range(CALLERS)])
 
         assert [type(outcome) for outcome in outcomes] == [Hold] * CALLERS
         assert len({outcome.id for outcome in outcomes}) == 1
@@ -84,10 +85,7 @@ def test_combinations_in_any_order_do_not_deadlock(
             [*tables[number % 4 :], *tables[: number % 4]][:3][:: 1 if number % 2 else -1] for number in range(CALLERS)
         ]
         outcomes = race(
-            [
-                lambda chosen=chosen, starts=3 * round_number: many.place(make_request(*chosen, starts=starts))
-                for chosen in combinations
-            ]
+            [partial(many.place, make_request(*chosen, starts=3 * round_number)) for chosen in combinations]
         )
         assert {type(outcome) for outcome in outcomes} == {Hold, HoldConflictError}
         # Any two sets of three out of four tables share one: exactly one caller can win.
@@ -109,9 +107,7 @@ def test_confirm_and_take_over_never_both_win(
         # Everybody sets off so as to arrive at the moment of expiry, some a little before, some a little after.
         lead = f"{number - 6} milliseconds"
         connection.execute("select pg_sleep_until(%s::timestamptz + %s::interval)", (old.expires_at, lead))
-        confirmed, taken = race(
-            [lambda old=old: many.confirm(old.id), lambda table=table: many.place(make_request(table))]
-        )
+        confirmed, taken = race([partial(many.confirm, old.id), partial(many.place, make_request(table))])
 
         has_confirmed, has_taken = isinstance(confirmed, Hold), isinstance(taken, Hold)
         assert isinstance(confirmed, Hold | HoldExpiredError), confirmed

@@ -115,9 +115,11 @@ def test_switching_off_waits_for_nobody(connection: psycopg.Connection, database
     [
         ("alter table holds.table_hold_windows drop constraint table_hold_windows_no_overlap", "is missing"),
         (
-            ("alter table holds.table_hold_windows drop constraint table_hold_windows_no_overlap,"
-            " add constraint table_hold_windows_no_overlap exclude using gist"
-            " (table_id with =, owner_id with =, held_during with &&)"),
+            (
+                "alter table holds.table_hold_windows drop constraint table_hold_windows_no_overlap,"
+                " add constraint table_hold_windows_no_overlap exclude using gist"
+                " (table_id with =, owner_id with =, held_during with &&)"
+            ),
             "not as it was made",
         ),
         ("update holds.settings set is_strict_conflicts_enabled = false", "switched off"),

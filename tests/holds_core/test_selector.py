@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -119,7 +120,7 @@ def test_plans_are_sound(
 
 def quote_request(restaurant_id: UUID, *capacities: int, party_size: int, **changes: object) -> QuoteRequest:
     """A booking for these tables, 18:00 to 20:00."""
-    values = {
+    values: dict[str, Any] = {
         "restaurant_id": restaurant_id,
         "tables": tables(*capacities),
         "party_size": party_size,
@@ -127,10 +128,10 @@ def quote_request(restaurant_id: UUID, *capacities: int, party_size: int, **chan
         "ends_at": EVENING + timedelta(hours=2),
         "booking_id": uuid4(),
     }
-    return QuoteRequest(**(values | changes))  # type: ignore[arg-type]
+    return QuoteRequest(**(values | changes))
 
 
-def selector_events(connection: psycopg.Connection) -> list[tuple[str, dict[str, object]]]:
+def selector_events(connection: psycopg.Connection) -> list[tuple[str, dict[str, Any]]]:
     """The selector's own events, oldest first."""
     return connection.execute(
         "select event_type, context from holds.observability_events"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -43,7 +43,7 @@ class Load:
 
 
 @pytest.fixture
-def load(database_url: str) -> Load:
+def load(database_url: str) -> Iterator[Load]:
     """A load on a sound database."""
     load = Load(database_url)
     yield load
