@@ -95,8 +95,8 @@ def events_suite(now: datetime, table: str = EVENTS_TABLE) -> Suite:
             ),
             rules.critical(
                 "times_in_range",
-                f"No event happened more than {MAX_FUTURE_DAYS} day ahead, nor, when it was recorded, more than "
-                f"{RETENTION_DAYS} UTC days before.",
+                f"No event lies more than {MAX_FUTURE_DAYS} day in the future, nor lay more than {RETENTION_DAYS} UTC "
+                "days in the past when it was recorded.",
                 "events",
                 f"""
                 select id::text as id, occurred_at::text as occurred_at, recorded_at::text as recorded_at, source,

@@ -110,9 +110,12 @@ def _print_findings(title: str, findings: tuple[Finding, ...]) -> None:
         return
     results.print(f"\n{title}:", style="bold")
     for finding in findings:
-        results.print(f"  {finding.title}: {finding.observed}", markup=False)
+        what, _, which = finding.observed.partition(": ")
+        results.print(f"  {finding.title}: {what}", markup=False)
+        for row in which.split("; ") if which else ():
+            results.print(f"    - {row}", markup=False, soft_wrap=True)
         if finding.remedy:
-            results.print(f"    {finding.remedy}", style="dim", markup=False)
+            results.print(f"    {finding.remedy}", style="dim", markup=False, soft_wrap=True)
 
 
 def _in_one_line(report: PipelineReport) -> str:
