@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Wheels are not compiled at install: what is used is compiled when it is first imported, which is a tenth of it.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile
-PYTEST := $(BIN)/python -m pytest --numprocesses 2
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: help
 help: ## List the targets
@@ -39,7 +39,7 @@ check: $(VENV)/developing ## Format, lint, types, layering, SQL style, generated
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --processes 2 dbt_project
-	$(BIN)/sqlfluff lint --processes 2 --templater placeholder holds_core/sql
+	$(BIN)/sqlfluff lint --templater placeholder holds_core/sql
 	$(BIN)/holdwatch dashboards check
 
 .PHONY: setup

@@ -163,14 +163,14 @@ def run_dbt(url: str, *arguments: str, state: Path | None = None) -> DbtResult:
     returned, output = _call(command, environment)
     if (folder / _PARTIAL_PARSE).exists():
         (folder / _PARTIAL_PARSE).replace(home / _PARTIAL_PARSE)
-    results = [_read(folder / name) for name in ("run_results.json", "sources.json") if (folder / name).exists()]
+    results = [read_results(folder / name) for name in ("run_results.json", "sources.json") if (folder / name).exists()]
     if not results:
         raise DbtError(
             f"dbt did not run: {_error(output) or f'it ended with {returned}'}. Its log: {folder / 'dbt.log'}"
         )
     for old in sorted(runs.iterdir())[:-KEPT_RUNS]:
         shutil.rmtree(old, ignore_errors=True)
-    return _summarize(results, is_successful=returned == 0, log=folder / "dbt.log")
+    return summarize(results, is_successful=returned == 0, log=folder / "dbt.log")
 
 
 def _call(command: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
@@ -204,7 +204,8 @@ def _error(output: str) -> str:
     return " ".join(line for line in lines[after:] if line).rstrip(".")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_results(path: Path) -> dict[str, Any]:
+    """Return what dbt wrote into one of its result files."""
     read: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return read
 
@@ -218,7 +219,8 @@ def _message(result: dict[str, Any]) -> str:
     return " ".join(str(result.get("message") or result.get("error") or "").split())
 
 
-def _summarize(files: list[dict[str, Any]], *, is_successful: bool, log: Path) -> DbtResult:
+def summarize(files: list[dict[str, Any]], *, is_successful: bool, log: Path) -> DbtResult:
+    """Return what the result files of a call say, counted."""
     counts = {"built": 0, "broken": 0, "pass": 0, "warn": 0, "fail": 0, "skipped": 0}
     problems = []
     for result in (result for file in files for result in file["results"]):

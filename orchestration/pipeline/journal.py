@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 from dagster import DagsterEventType
 
-from orchestration.dbt import DbtProblem, DbtResult, _read, _summarize
+from orchestration.dbt import DbtProblem, DbtResult, read_results, summarize
 from orchestration.dbt_manifest import target_folder
 from orchestration.gates import AFFECTED_ROWS, OBSERVED, REMEDY
 from orchestration.pipeline.report import Finding, PipelineProgress, PipelineReport
@@ -94,8 +94,8 @@ class Journal:
 def _dbt_result(home: Path) -> DbtResult:
     """What dbt did in this run; nothing where it was not reached."""
     results = target_folder(home) / "run_results.json"
-    files = [_read(results)] if results.exists() else []
-    return _summarize(files, is_successful=bool(files), log=target_folder(home) / "dbt.log")
+    files = [read_results(results)] if results.exists() else []
+    return summarize(files, is_successful=bool(files), log=target_folder(home) / "dbt.log")
 
 
 def _dbt_finding(problem: DbtProblem) -> Finding:
