@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
-from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
 from holds_core.database.connections import CONNECTION_PARAMETERS
 from holds_core.database.queries import query
@@ -30,8 +30,10 @@ from holds_core.errors import (
     HoldOutcomeUnknownError,
     HoldRequestError,
     HoldRetryExhaustedError,
+    HoldsError,
     HoldUnavailableError,
     TransientError,
+    raise_translated,
     translate,
 )
 from holds_core.events.record import Event
@@ -54,7 +56,7 @@ class _Call:
         self.attempts = 0
         self._parameters = parameters
         self._ends_at = time.monotonic() + deadline.total_seconds()
-        self._is_outcome_unknown = False
+        self.is_outcome_unknown = False
 
     def remaining_seconds(self) -> float:
         """Return how long the call may still take; at least a millisecond, so that waiting on it fails at once."""
@@ -73,21 +75,36 @@ class _Call:
             HoldsError: There will be no next try.
             psycopg.Error: The error means nothing to the holds core.
         """
-        if isinstance(error, PoolTimeout):
-            raise (HoldOutcomeUnknownError() if self._is_outcome_unknown else HoldUnavailableError()) from error
+        if isinstance(error, PoolTimeout | PoolClosed):
+            raise (HoldOutcomeUnknownError() if self.is_outcome_unknown else HoldUnavailableError()) from error
         meaning = translate(error)
-        if meaning is None:
-            raise error
+        if isinstance(meaning, HoldCutoffError) and self.is_outcome_unknown:
+            meaning = HoldOutcomeUnknownError()  # perhaps a lock of our own lost try
         if not isinstance(meaning, TransientError | HoldOutcomeUnknownError):
-            raise meaning from error
-        self._is_outcome_unknown |= isinstance(meaning, HoldOutcomeUnknownError)
+            raise_translated(error)
+        self.is_outcome_unknown |= isinstance(meaning, HoldOutcomeUnknownError)
         longest = min(_LONGEST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2.0 ** (self.attempts - 1))
         pause = random.uniform(0, longest)  # noqa: S311  jitter, not a secret
         if time.monotonic() + pause >= self._ends_at:
-            if self._is_outcome_unknown:
+            if self.is_outcome_unknown:
                 raise HoldOutcomeUnknownError from error
             raise HoldRetryExhaustedError(self.attempts) from error
         return pause
+
+    def read(self, row: Row, reader: Callable[[Row], T]) -> T:
+        """Return what the answer means.
+
+        Raises:
+            HoldOutcomeUnknownError: An earlier try's answer was lost, and this one only says that a lock was in the
+                way: perhaps that of the lost try.
+            HoldsError: The answer is no.
+        """
+        try:
+            return reader(row)
+        except HoldCutoffError:
+            if self.is_outcome_unknown:
+                raise HoldOutcomeUnknownError from None
+            raise
 
 
 def find_hold_conflicts(
@@ -101,15 +118,23 @@ def find_hold_conflicts(
 
     Good for showing what is free; never for deciding: only placing a hold decides.
     """
-    with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(query("find_hold_conflicts"), _find_parameters(table_ids, starts_at, ends_at, booking_id))
-        return [ConflictingWindow(**row) for row in cursor]
+    parameters = _find_parameters(table_ids, starts_at, ends_at, booking_id)
+    try:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(query("find_hold_conflicts"), parameters)
+            return [ConflictingWindow(**row) for row in cursor]
+    except psycopg.Error as error:
+        raise_translated(error)
+
+
+def _require_time_zones(starts_at: datetime, ends_at: datetime) -> None:
+    for name, value in (("starts_at", starts_at), ("ends_at", ends_at)):
+        if value.tzinfo is None:
+            raise HoldRequestError(f"{name} has no time zone; give it one, for example UTC.")
 
 
 def _place_parameters(request: HoldRequest, attempt: int) -> dict[str, Any]:
-    for name in ("starts_at", "ends_at"):
-        if getattr(request, name).tzinfo is None:
-            raise HoldRequestError(f"{name} has no time zone; give it one, for example UTC.")
+    _require_time_zones(request.starts_at, request.ends_at)
     return {
         "restaurant_id": request.restaurant_id,
         "table_ids": list(request.table_ids),
@@ -132,6 +157,7 @@ def _change_parameters(hold_id: UUID) -> dict[str, Any]:
 def _find_parameters(
     table_ids: Sequence[UUID], starts_at: datetime, ends_at: datetime, booking_id: UUID | None
 ) -> dict[str, Any]:
+    _require_time_zones(starts_at, ends_at)
     return {"table_ids": list(table_ids), "starts_at": starts_at, "ends_at": ends_at, "booking_id": booking_id}
 
 
@@ -252,14 +278,15 @@ class HoldClient:
         return [ConflictingWindow(**row) for row in self._rows(call)]
 
     def record(self, event: Event) -> bool:
-        """Record an event; return whether it was stored. Never raises for a database that is away."""
+        """Record an event; return whether it was stored. Telemetry never fails its caller: this does not raise."""
         try:
             return self._call("record_event", event.parameters(), lambda row: bool(row["record_event"]))
-        except (HoldUnavailableError, HoldRetryExhaustedError, HoldOutcomeUnknownError):
+        except (HoldsError, psycopg.Error):
             return False
 
     def _call(self, name: str, parameters: dict[str, Any], read: Callable[[Row], T]) -> T:
-        return read(self._rows(_Call(name, parameters, self._deadline))[0])
+        call = _Call(name, parameters, self._deadline)
+        return call.read(self._rows(call)[0], read)
 
     def _rows(self, call: _Call) -> list[Row]:
         while True:
@@ -319,11 +346,12 @@ class AsyncHoldClient:
         """See :meth:`HoldClient.record`."""
         try:
             return await self._call("record_event", event.parameters(), lambda row: bool(row["record_event"]))
-        except (HoldUnavailableError, HoldRetryExhaustedError, HoldOutcomeUnknownError):
+        except (HoldsError, psycopg.Error):
             return False
 
     async def _call(self, name: str, parameters: dict[str, Any], read: Callable[[Row], T]) -> T:
-        return read((await self._rows(_Call(name, parameters, self._deadline)))[0])
+        call = _Call(name, parameters, self._deadline)
+        return call.read((await self._rows(call))[0], read)
 
     async def _rows(self, call: _Call) -> list[Row]:
         while True:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from holds_core.database.queries import query
-from holds_core.errors import EnforcementError, translate
+from holds_core.errors import EnforcementError, raise_translated
 
 
 def is_holds_strict_conflicts_enabled(connection: psycopg.Connection[Any]) -> bool:
@@ -27,10 +28,7 @@ def set_hold_conflict_enforcement(connection: psycopg.Connection[Any], *, enable
     try:
         return bool(_value(connection, "set_hold_conflict_enforcement", {"enabled": enabled, "reason": reason}))
     except psycopg.Error as error:
-        meaning = translate(error)
-        if meaning is None:
-            raise
-        raise meaning from error
+        raise_translated(error)
 
 
 def enforcement_problems(connection: psycopg.Connection[Any]) -> list[str]:
@@ -38,8 +36,11 @@ def enforcement_problems(connection: psycopg.Connection[Any]) -> list[str]:
 
     Looks at the constraint, its index and the switch, and tries to double-book a table, which leaves nothing behind.
     """
-    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        return [problem for (problem,) in cursor.execute(query("enforcement_problems"))]
+    try:
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            return [problem for (problem,) in cursor.execute(query("enforcement_problems"))]
+    except psycopg.Error as error:
+        raise_translated(error)
 
 
 def assert_enforced(connection: psycopg.Connection[Any]) -> None:
@@ -47,13 +48,14 @@ def assert_enforced(connection: psycopg.Connection[Any]) -> None:
 
     Raises:
         EnforcementError: They are not, or not surely; ``problems`` says why.
+        MigrationError: The database lacks the schema.
     """
     if problems := enforcement_problems(connection):
         raise EnforcementError(problems)
 
 
 def _value(connection: psycopg.Connection[Any], name: str, parameters: dict[str, Any] | None = None) -> Any:
-    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+    with connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(query(name), parameters).fetchone()
     assert row is not None
     return row[0]

@@ -21,6 +21,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import psycopg
 
@@ -125,6 +126,8 @@ _BY_CONSTRAINT: dict[str, type[HoldsError]] = {
     IDEMPOTENCY_KEY_CONSTRAINT: IdempotencyKeyReusedError,
 }
 
+_SCHEMA_MISSING = ("3F000", "42883", "42P01")  # invalid_schema_name, undefined_function, undefined_table
+
 _BY_SQLSTATE: dict[str, type[HoldsError]] = {
     "55P03": HoldCutoffError,  # lock_not_available
     "57014": HoldCutoffError,  # query_canceled: statement_timeout
@@ -140,14 +143,35 @@ def translate(error: psycopg.Error) -> HoldsError | None:
     violation names the other booking.
     """
     sqlstate = error.sqlstate
+    if sqlstate is None and isinstance(error, psycopg.DataError):
+        return HoldRequestError(str(error))  # psycopg cannot send it, for example a NUL character
     if sqlstate is None:
         # The connection broke, or never was; psycopg has no SQLSTATE to give.
         return HoldOutcomeUnknownError() if isinstance(error, psycopg.OperationalError) else None
     meaning = _BY_CONSTRAINT.get(error.diag.constraint_name or "") or _BY_SQLSTATE.get(sqlstate)
     if meaning is None and sqlstate.startswith(("08", "57P0")):
         meaning = HoldOutcomeUnknownError
-    elif meaning is None and (sqlstate == "23514" or sqlstate.startswith("22")):
+    elif meaning is None and (sqlstate in ("23514", "25001") or sqlstate.startswith("22")):
         return HoldRequestError(error.diag.message_primary)
+    elif meaning is None and sqlstate in _SCHEMA_MISSING:
+        return MigrationError(
+            "This database lacks the schema of holdwatch, or has an older one; run: holdwatch db migrate"
+        )
     elif meaning is None and sqlstate == "55000":
         return EnforcementError([error.diag.message_primary or "the switch was refused"])
     return None if meaning is None else meaning()
+
+
+def raise_translated(error: psycopg.Error) -> NoReturn:
+    """Raise what a database error means to us, or the error itself where it means nothing of ours.
+
+    A conflict is raised without its cause, whose DETAIL names the other booking and would stand in every traceback.
+
+    Raises:
+        HoldsError: What it means.
+        psycopg.Error: It means nothing of ours.
+    """
+    meaning = translate(error)
+    if meaning is None:
+        raise error
+    raise meaning from (None if isinstance(meaning, HoldConflictError) else error)

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
 from holds_core.errors import SettingsError
 
 RETENTION_DAYS = 90
@@ -51,9 +54,20 @@ class Settings:
                 f"HOLDWATCH_ENVIRONMENT is {name!r}; set it to one of: {', '.join(Environment)}."
             ) from None
         url = environ.get("HOLDWATCH_DATABASE_URL") or None
-        if url is not None and not url.startswith(("postgresql://", "postgres://")):
+        if url is not None and not _is_readable(url):
             raise SettingsError(
-                "HOLDWATCH_DATABASE_URL must be a URL such as postgresql://user:password@host:5432/database "
-                "(its value is not repeated here, since it may hold a password)."
+                "HOLDWATCH_DATABASE_URL must be a URL such as postgresql://user:password@host:5432/database, with "
+                "special characters in the password percent-encoded (its value is not repeated: it may hold one)."
             )
         return cls(environment=environment, database_url=url)
+
+
+def _is_readable(url: str) -> bool:
+    """Tell whether libpq reads the URL as its writer meant it; its own complaints may quote the password."""
+    if not url.startswith(("postgresql://", "postgres://")) or url.count("@") > 1:
+        return False
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return False
+    return True

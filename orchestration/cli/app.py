@@ -46,11 +46,28 @@ def main() -> NoReturn:
         if end.code in _INTERRUPTIONS:
             print(f"holdwatch: {_INTERRUPTIONS[end.code]}", file=sys.stderr)
         raise
-    except HoldsError as error:
-        _fail(str(error))
-    except psycopg.Error as error:
-        _fail(f"The database said: {str(error).strip().splitlines()[0]}")
+    except Exception as error:
+        if (message := _message(error)) is None:
+            raise
+        print(f"holdwatch: {message}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
     sys.exit(0)
+
+
+def _message(error: BaseException) -> str | None:
+    """Return one clear line for what is the user's, or the world's, to mend; None for a bug."""
+    match error:
+        case BaseExceptionGroup():
+            # Several tasks failed together; they failed of one cause.
+            return _message(error.exceptions[0])
+        case HoldsError():
+            return str(error)
+        case psycopg.Error():
+            return f"The database said: {str(error).strip().splitlines()[0]}"
+        case OSError(filename=filename, strerror=strerror) if filename is not None:
+            return f"{strerror}: {filename}"
+        case _:
+            return None
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
@@ -59,8 +76,3 @@ def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     # SystemExit, since an exception of our own would be swallowed where the signal finds an asyncio callback running.
     raise SystemExit(EXIT_INTERRUPTED if signal_number == signal.SIGINT else EXIT_TERMINATED)
-
-
-def _fail(message: str) -> NoReturn:
-    print(f"holdwatch: {message}", file=sys.stderr)
-    sys.exit(EXIT_FAILED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from holds_core.database.connections import connect
 from holds_core.database.settings import Settings
 from orchestration.cli.output import JsonOption, notes, print_json
 from orchestration.database import open_database
@@ -45,8 +46,12 @@ def status(json: JsonOption = False) -> None:
     """Say whether the database is up, and where it keeps its log."""
     settings = Settings.from_environ()
     if settings.database_url is not None:
-        with open_database(migrated=False):
-            report = {"server": "HOLDWATCH_DATABASE_URL", "running": True}
+        with connect(settings.database_url) as connection:
+            report: dict[str, object] = {
+                "server": "HOLDWATCH_DATABASE_URL",
+                "running": True,
+                "version": connection.info.parameter_status("server_version"),
+            }
     else:
         lease = ServerLease(state_dir())
         report = {

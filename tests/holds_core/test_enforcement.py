@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
 from uuid import uuid4
 
 import psycopg
@@ -11,6 +13,7 @@ from holds_core import (
     EnforcementError,
     HoldClient,
     HoldConflictError,
+    MigrationError,
     assert_enforced,
     is_holds_strict_conflicts_enabled,
     set_hold_conflict_enforcement,
@@ -136,3 +139,39 @@ def test_whatever_weakens_enforcement_is_named(connection: psycopg.Connection, d
 
     with pytest.raises(EnforcementError, match=problem):
         assert_enforced(connection)
+
+
+def test_expired_holds_do_not_stand_in_the_way_of_switching_on(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """A hold whose time is over is ended by the switch; its shadow comes under the constraint."""
+    table = uuid4()
+    set_hold_conflict_enforcement(connection, enabled=False, reason="drill")
+    first = client.place(make_request(table, time_to_live=timedelta(milliseconds=300)))
+    client.place(make_request(table))
+    connection.execute("select pg_sleep_until(%s)", (first.expires_at,))
+
+    assert set_hold_conflict_enforcement(connection, enabled=True, reason="drill over")
+
+    assert_enforced(connection)
+    assert event_counts(connection)["capacity.hold.expired"] == 1
+
+
+def test_unenforced_overlaps_are_a_reason_to_doubt(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """However they came about: the switch alone proves nothing."""
+    table = uuid4()
+    client.place(make_request(table))
+    set_hold_conflict_enforcement(connection, enabled=False, reason="drill")
+    client.place(make_request(table))
+    connection.execute("update holds.settings set is_strict_conflicts_enabled = true")
+
+    with pytest.raises(EnforcementError, match="does not watch"):
+        assert_enforced(connection)
+
+
+def test_database_without_the_schema_is_said(new_database: Callable[[], str]) -> None:
+    """One clear error, with what to do."""
+    with connect(new_database()) as empty, pytest.raises(MigrationError, match="holdwatch db migrate"):
+        assert_enforced(empty)

@@ -40,8 +40,14 @@ begin
         from generate_series(p_first_day::timestamp, p_last_day::timestamp, interval '1 day') as day
         where to_regclass(format('holds.observability_events_%s', to_char(day, 'YYYYMMDD'))) is null
     loop
+        -- Made apart and attached: that lets events be written and read meanwhile, where PARTITION OF would wait for the
+        -- longest reader with every hold queued up behind it.
         execute format(
-            'create table holds.%I partition of holds.observability_events for values from (%L) to (%L)',
+            'create table holds.%I (like holds.observability_events including defaults)',
+            'observability_events_' || to_char(v_day, 'YYYYMMDD')
+        );
+        execute format(
+            'alter table holds.observability_events attach partition holds.%I for values from (%L) to (%L)',
             'observability_events_' || to_char(v_day, 'YYYYMMDD'),
             v_day::timestamp at time zone 'UTC',
             (v_day + 1)::timestamp at time zone 'UTC'

@@ -27,6 +27,9 @@ create table holds.table_holds (
     constraint table_holds_expiry check ((expires_at is null) = (confirmed_at is not null))
 );
 
+-- What the sweeper looks for, here and below.
+create index table_holds_expires_at on holds.table_holds (expires_at) where status = 'held';
+
 create table holds.table_hold_windows (
     id bigint generated always as identity primary key,
     hold_id uuid not null references holds.table_holds (id),
@@ -54,7 +57,6 @@ create table holds.table_hold_windows (
 ) with (fillfactor = 85);
 
 create index table_hold_windows_hold_id on holds.table_hold_windows (hold_id);
--- What the sweeper looks for.
 create index table_hold_windows_expires_at on holds.table_hold_windows (expires_at)
 where released_at is null and expires_at is not null;
 -- Windows that the constraint does not watch (enforcement was off) are looked up by table too.

@@ -39,15 +39,16 @@ returns boolean
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
 as $$
 begin
     insert into holds.observability_events (
         id, occurred_at, environment, source, event_type, severity, restaurant_id, booking_id, context
     )
-    select
-        p_event_id, p_occurred_at, settings.environment, p_source, p_event_type, p_severity,
+    values (
+        p_event_id, p_occurred_at, (select environment from holds.settings), p_source, p_event_type, p_severity,
         p_restaurant_id, p_booking_id, p_context
-    from holds.settings
+    )
     on conflict do nothing;
     return true;
 exception
@@ -61,6 +62,31 @@ $$;
 comment on function holds.record_event(uuid, timestamptz, text, text, text, uuid, uuid, jsonb) is
 'Records one event of this database''s environment; false where that failed. The same id and time twice is one event.';
 
+-- One try may end in one way, and the next in another: each has an event id of its own, and each try repeats its own.
+create function holds.derived_event_id(p_event_id uuid, p_outcome text)
+returns uuid
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select md5(p_event_id::text || p_outcome)::uuid
+$$;
+
+-- With a snapshot of the past neither the switch nor another's windows can be judged.
+create function holds.require_read_committed()
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        raise exception 'holds are placed and switched at READ COMMITTED, not at %',
+            upper(current_setting('transaction_isolation')) using errcode = '25001';
+    end if;
+end
+$$;
+
 create function holds.is_holds_strict_conflicts_enabled()
 returns boolean
 language sql
@@ -68,7 +94,8 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select is_strict_conflicts_enabled from holds.settings
+    -- Strict where nothing is stored: what is not known to be off is on.
+    select coalesce((select is_strict_conflicts_enabled from holds.settings), true)
 $$;
 
 comment on function holds.is_holds_strict_conflicts_enabled() is 'Whether overlapping holds are refused.';
@@ -201,8 +228,8 @@ begin
         perform holds.record_event(
             gen_random_uuid(), clock_timestamp(), 'capacity.hold.expired', 'info', 'holds.core',
             v_hold.restaurant_id, v_hold.booking_id,
-            holds.hold_context(v_hold.id, v_hold.table_ids, v_hold.held_during)
-            || jsonb_build_object('expiredAt', v_hold.expires_at) || v_hold.event_context
+            v_hold.event_context || holds.hold_context(v_hold.id, v_hold.table_ids, v_hold.held_during)
+            || jsonb_build_object('expiredAt', v_hold.expires_at)
         );
         v_count := v_count + 1;
     end loop;
@@ -228,6 +255,8 @@ returns holds.table_hold_result
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- Put back at the end of the function, whatever it is changed to within: the caller's transaction has its own.
+set lock_timeout = 2000
 as $$
 declare
     v_table_ids uuid[];
@@ -235,18 +264,19 @@ declare
     v_hold_id uuid := gen_random_uuid();
     v_owner_id uuid;
     v_request_hash bytea;
-    v_lock_timeout text := current_setting('lock_timeout');
     v_is_strict boolean;
     v_hold holds.table_holds;
     v_result holds.table_hold_result;
     v_table_id uuid;
     v_taken_over uuid[] := '{}';
     v_window_ids bigint[];
+    v_began_at timestamptz := clock_timestamp();
     v_inserting_since timestamptz;
     v_overlaps jsonb := '[]';
     v_shadowed uuid[] := '{}';
     v_context jsonb;
 begin
+    perform holds.require_read_committed();
     if p_restaurant_id is null or p_idempotency_key is null or p_idempotency_key = '' then
         raise exception 'a hold needs a restaurant and an idempotency key' using errcode = '22023';
     end if;
@@ -266,6 +296,11 @@ begin
         raise exception 'the event context must be a JSON object' using errcode = '22023';
     end if;
 
+    if exists (select from holds.table_holds where id = p_booking_id) then
+        -- A hold without a booking is owned by its own id: nobody else may pass for its owner.
+        raise exception 'that booking id is the id of a hold' using errcode = '22023';
+    end if;
+
     -- Sorted (rule 3), and each once: the same table twice would conflict with itself or be counted twice.
     select array_agg(distinct asked.table_id order by asked.table_id) into v_table_ids
     from unnest(p_table_ids) as asked (table_id);
@@ -282,9 +317,9 @@ begin
         return holds.replay_of(v_hold, v_request_hash);
     end if;
 
+    perform set_config('lock_timeout', p_lock_timeout_ms::text, true);
     <<attempt>>
     begin
-        perform set_config('lock_timeout', p_lock_timeout_ms::text, true);
         perform pg_advisory_xact_lock_shared(hashtextextended('holds.enforcement', 0));
         v_is_strict := holds.is_holds_strict_conflicts_enabled();
 
@@ -311,6 +346,9 @@ begin
 
         v_inserting_since := clock_timestamp();
         foreach v_table_id in array v_table_ids loop
+            -- The timeout is for all waits together, not for each.
+            perform set_config('lock_timeout', greatest(
+                1, p_lock_timeout_ms - 1000 * extract(epoch from clock_timestamp() - v_began_at))::integer::text, true);
             -- Expire and insert table by table: expiring all first, then inserting, deadlocks.
             v_window_ids := array(
                 select windows.id
@@ -362,7 +400,7 @@ begin
         if clock_timestamp() - v_inserting_since > interval '200 microseconds' then
             update holds.table_hold_windows set created_at = clock_timestamp() where hold_id = v_hold_id;
         end if;
-        if v_shadowed <> '{}' then
+        if v_shadowed <> '{}' or v_overlaps <> '[]' then
             update holds.table_holds set is_enforced = false where id = v_hold_id returning * into v_hold;
         end if;
     exception
@@ -371,23 +409,21 @@ begin
         when lock_not_available then
             v_result.outcome := 'cutoff';
     end attempt;
-    -- The caller's transaction may go on; its timeout is its own. (After an exception the block's end has put it back.)
-    perform set_config('lock_timeout', v_lock_timeout, true);
 
-    v_context := holds.hold_context(v_hold_id, v_table_ids, v_held_during)
-        || jsonb_build_object('attempt', p_attempt) || p_event_context;
+    v_context := p_event_context || holds.hold_context(v_hold_id, v_table_ids, v_held_during)
+        || jsonb_build_object('attempt', p_attempt);
 
     if v_result.outcome is null then
         if v_taken_over <> '{}' then
             perform holds.mark_expired(v_taken_over);
         end if;
         v_result := holds.result_of(v_hold, 'held', holds.record_event(
-            p_event_id, p_attempted_at, 'capacity.hold.created', 'info', 'holds.core', p_restaurant_id, p_booking_id,
+            holds.derived_event_id(p_event_id, 'created'), p_attempted_at, 'capacity.hold.created', 'info', 'holds.core', p_restaurant_id, p_booking_id,
             v_context || jsonb_build_object('isEnforced', v_hold.is_enforced, 'expiresAt', v_hold.expires_at)
         ));
         if v_shadowed <> '{}' or v_overlaps <> '[]' then
             v_result.event_recorded := holds.record_event(
-                md5(p_event_id::text || 'shadow')::uuid, p_attempted_at, 'capacity.hold.strict_conflict', 'warning',
+                holds.derived_event_id(p_event_id, 'shadow'), p_attempted_at, 'capacity.hold.strict_conflict', 'warning',
                 'holds.core', p_restaurant_id, p_booking_id,
                 v_context || jsonb_build_object(
                     'isShadow', true, 'conflicts', v_overlaps, 'shadowedTableIds', to_jsonb(v_shadowed),
@@ -414,13 +450,13 @@ begin
                 'tableId', v_table_id, 'startsAt', p_starts_at, 'endsAt', p_ends_at));
         end if;
         v_result.event_recorded := holds.record_event(
-            p_event_id, p_attempted_at, 'capacity.hold.strict_conflict', 'warning', 'holds.core',
-            p_restaurant_id, p_booking_id,
+            holds.derived_event_id(p_event_id, 'conflict'), p_attempted_at, 'capacity.hold.strict_conflict', 'warning',
+            'holds.core', p_restaurant_id, p_booking_id,
             v_context || jsonb_build_object(
                 'conflicts', v_overlaps, 'constraint', 'table_hold_windows_no_overlap', 'sqlstate', '23P01')
         ) and holds.record_event(
-            md5(p_event_id::text || 'rpc')::uuid, p_attempted_at, 'capacity.rpc.conflict', 'warning', 'holds.core',
-            p_restaurant_id, p_booking_id,
+            holds.derived_event_id(p_event_id, 'rpc'), p_attempted_at, 'capacity.rpc.conflict', 'warning',
+            'holds.core', p_restaurant_id, p_booking_id,
             v_context || jsonb_build_object('code', '23P01', 'reason', 'HOLD_CONFLICT')
         );
         select coalesce(jsonb_agg(conflict - 'holdId'), '[]') into v_result.conflicts
@@ -428,8 +464,8 @@ begin
     else
         v_result.conflicts := '[]';
         v_result.event_recorded := holds.record_event(
-            p_event_id, p_attempted_at, 'capacity.rpc.conflict', 'warning', 'holds.core',
-            p_restaurant_id, p_booking_id,
+            holds.derived_event_id(p_event_id, 'cutoff'), p_attempted_at, 'capacity.rpc.conflict', 'warning',
+            'holds.core', p_restaurant_id, p_booking_id,
             v_context || jsonb_build_object(
                 'code', '55P03', 'reason', 'CUTOFF', 'lockTimeoutMs', p_lock_timeout_ms)
         );
@@ -449,18 +485,21 @@ comment on function holds.create_table_hold(
 create function holds.confirm_table_hold(
     p_hold_id uuid,
     p_event_id uuid default gen_random_uuid(),
-    p_occurred_at timestamptz default clock_timestamp()
+    p_occurred_at timestamptz default clock_timestamp(),
+    p_lock_timeout_ms integer default 2000
 )
 returns holds.table_hold_result
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = 2000
 as $$
 declare
     v_hold holds.table_holds;
     v_result holds.table_hold_result;
     v_is_whole boolean;
 begin
+    perform set_config('lock_timeout', p_lock_timeout_ms::text, true);
     select * into v_hold from holds.table_holds where id = p_hold_id for update;
     if not found then
         v_result.outcome := 'not_found';
@@ -493,28 +532,31 @@ begin
     return holds.result_of(v_hold, 'confirmed', holds.record_event(
         p_event_id, p_occurred_at, 'capacity.hold.confirmed', 'info', 'holds.core', v_hold.restaurant_id,
         v_hold.booking_id,
-        holds.hold_context(v_hold.id, v_hold.table_ids, v_hold.held_during) || v_hold.event_context
+        v_hold.event_context || holds.hold_context(v_hold.id, v_hold.table_ids, v_hold.held_during)
     ));
 end
 $$;
 
-comment on function holds.confirm_table_hold(uuid, uuid, timestamptz) is
+comment on function holds.confirm_table_hold(uuid, uuid, timestamptz, integer) is
 'Makes a hold lasting, unless it has expired. Confirming twice is harmless.';
 
 create function holds.release_table_hold(
     p_hold_id uuid,
     p_event_id uuid default gen_random_uuid(),
-    p_occurred_at timestamptz default clock_timestamp()
+    p_occurred_at timestamptz default clock_timestamp(),
+    p_lock_timeout_ms integer default 2000
 )
 returns holds.table_hold_result
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = 2000
 as $$
 declare
     v_hold holds.table_holds;
     v_result holds.table_hold_result;
 begin
+    perform set_config('lock_timeout', p_lock_timeout_ms::text, true);
     select * into v_hold from holds.table_holds where id = p_hold_id for update;
     if not found then
         v_result.outcome := 'not_found';
@@ -535,12 +577,12 @@ begin
     return holds.result_of(v_hold, 'released', holds.record_event(
         p_event_id, p_occurred_at, 'capacity.hold.released', 'info', 'holds.core', v_hold.restaurant_id,
         v_hold.booking_id,
-        holds.hold_context(v_hold.id, v_hold.table_ids, v_hold.held_during) || v_hold.event_context
+        v_hold.event_context || holds.hold_context(v_hold.id, v_hold.table_ids, v_hold.held_during)
     ));
 end
 $$;
 
-comment on function holds.release_table_hold(uuid, uuid, timestamptz) is
+comment on function holds.release_table_hold(uuid, uuid, timestamptz, integer) is
 'Frees the tables of a hold, confirmed or not. Releasing twice is harmless.';
 
 create function holds.expire_table_holds(p_limit integer default 1000)
@@ -569,9 +611,16 @@ begin
         returning windows.hold_id
     )
 
-    select array_agg(distinct hold_id) into v_hold_ids
+    select coalesce(array_agg(distinct hold_id), '{}') into v_hold_ids
     from released;
-    return holds.mark_expired(coalesce(v_hold_ids, '{}'));
+    -- And headers that whoever took a window over had to skip.
+    return holds.mark_expired(v_hold_ids || array(
+        select id
+        from holds.table_holds
+        where status = 'held' and expires_at <= clock_timestamp()
+        order by expires_at
+        limit p_limit
+    ));
 end
 $$;
 
@@ -583,8 +632,8 @@ revoke execute on all functions in schema holds from public;
 grant execute on function holds.create_table_hold(
     uuid, uuid[], timestamptz, timestamptz, text, uuid, double precision, uuid, timestamptz, integer, integer, jsonb
 ) to holds_app;
-grant execute on function holds.confirm_table_hold(uuid, uuid, timestamptz) to holds_app;
-grant execute on function holds.release_table_hold(uuid, uuid, timestamptz) to holds_app;
+grant execute on function holds.confirm_table_hold(uuid, uuid, timestamptz, integer) to holds_app;
+grant execute on function holds.release_table_hold(uuid, uuid, timestamptz, integer) to holds_app;
 grant execute on function holds.expire_table_holds(integer) to holds_app;
 grant execute on function holds.find_hold_conflicts(uuid[], timestamptz, timestamptz, uuid)
 to holds_app, holds_operator;

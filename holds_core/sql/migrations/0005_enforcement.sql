@@ -1,42 +1,74 @@
 -- The kill switch, and the proof that the constraint is in force.
 
+-- Live windows that the constraint does not watch, each with every live window of another owner it overlaps.
+create function holds.unenforced_overlap_count()
+returns bigint
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+    select count(*)
+    from holds.table_hold_windows as unenforced
+    cross join lateral holds.live_overlaps(
+        array[unenforced.table_id], unenforced.held_during, unenforced.owner_id
+    ) as other
+    where not unenforced.is_enforced
+        and unenforced.released_at is null
+        and (unenforced.expires_at is null or unenforced.expires_at > clock_timestamp())
+$$;
+
 create function holds.set_hold_conflict_enforcement(enabled boolean, reason text default null)
 returns boolean
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
 as $$
 declare
     v_was_enabled boolean;
     v_overlap_count bigint;
+    v_window_ids bigint[];
 begin
+    perform holds.require_read_committed();
     if enabled is null then
         raise exception 'enabled must be true or false' using errcode = '22023';
     end if;
     if enabled then
         -- Every create that believes enforcement to be off must end before overlaps are looked for. Switching off waits
         -- for nobody: a stuck transaction must not stand between ops and the kill switch.
+        -- And while this waits, so does every later create: it gives up soon (see lock_timeout above).
         perform pg_advisory_xact_lock(hashtextextended('holds.enforcement', 0));
-        select count(*) into v_overlap_count
-        from holds.table_hold_windows as unenforced
-        cross join lateral holds.live_overlaps(
-            array[unenforced.table_id], unenforced.held_during, unenforced.owner_id
-        ) as other
-        where not unenforced.is_enforced
-            and unenforced.released_at is null
-            and (unenforced.expires_at is null or unenforced.expires_at > clock_timestamp());
+
+        -- What has expired is in nobody's way any more.
+        v_window_ids := array(
+            select id
+            from holds.table_hold_windows
+            where released_at is null and expires_at <= clock_timestamp()
+            order by table_id, id
+            for update
+        );
+        with released as (
+            update holds.table_hold_windows
+            set released_at = clock_timestamp()
+            where id = any(v_window_ids)
+            returning hold_id
+        )
+        select holds.mark_expired(coalesce(array_agg(distinct hold_id), '{}')) into v_overlap_count
+        from released;
+
+        v_overlap_count := holds.unenforced_overlap_count();
         if v_overlap_count > 0 then
             raise exception 'enforcement stays off: % overlaps of live windows were made meanwhile', v_overlap_count
                 using errcode = '55000', hint = 'List them with: holdwatch holds conflicts. Release one of each pair first.';
         end if;
-        -- What overlaps nothing any more comes under the constraint; what has expired needs no protection.
-        update holds.table_hold_windows
-        set released_at = expires_at
-        where not is_enforced and released_at is null and expires_at <= clock_timestamp();
+        -- What overlaps nothing any more comes under the constraint.
         update holds.table_hold_windows set is_enforced = true where not is_enforced and released_at is null;
     end if;
 
     select is_strict_conflicts_enabled into v_was_enabled from holds.settings for update;
+    if not found then
+        raise exception 'the settings of this database are missing; run: holdwatch db migrate' using errcode = '55000';
+    end if;
     if v_was_enabled = enabled then
         return enabled;
     end if;
@@ -85,8 +117,10 @@ begin
     elsif not v_is_valid then
         return next 'the index behind table_hold_windows_no_overlap is not valid';
     end if;
-    if not coalesce(holds.is_holds_strict_conflicts_enabled(), false) then
+    if not holds.is_holds_strict_conflicts_enabled() then
         return next 'strict conflicts are switched off';
+    elsif holds.unenforced_overlap_count() > 0 then
+        return next 'live windows overlap that the constraint does not watch';
     end if;
 
     -- The proof: two bookings, one table, one window. Either way nothing of it stays.

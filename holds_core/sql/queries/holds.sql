@@ -17,11 +17,11 @@ from holds.create_table_hold(
 
 -- name: confirm_table_hold
 select *
-from holds.confirm_table_hold(%(hold_id)s, %(event_id)s, %(occurred_at)s);
+from holds.confirm_table_hold(%(hold_id)s, %(event_id)s, %(occurred_at)s, %(lock_timeout_ms)s);
 
 -- name: release_table_hold
 select *
-from holds.release_table_hold(%(hold_id)s, %(event_id)s, %(occurred_at)s);
+from holds.release_table_hold(%(hold_id)s, %(event_id)s, %(occurred_at)s, %(lock_timeout_ms)s);
 
 -- name: expire_table_holds
 select holds.expire_table_holds(%(limit)s);

@@ -142,6 +142,39 @@ def test_killed_server_starts_again_with_its_data(state: Path) -> None:
         assert connection.execute("select id from kept").fetchall() == [(1,)]
 
 
+def test_unreadable_pointer_costs_no_data(state: Path) -> None:
+    """A file cut short by a power failure is written anew; nothing else is touched."""
+    lease = ServerLease(state)
+    with lease.held() as server, psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute("create table precious (id integer)")
+        ServerLayout.of(state).pointer.write_text("")
+        with ServerLease(state).held() as again, psycopg.connect(again.url()) as other:
+            assert other.execute("select count(*) from precious").fetchone() == (0,)
+    ServerLayout.of(state).pointer.write_text("{")
+    with lease.held() as server, psycopg.connect(server.url()) as connection:
+        assert connection.execute("select count(*) from precious").fetchone() == (0,)
+
+
+def test_pid_of_a_stranger_is_left_alone(state: Path) -> None:
+    """After a kill the pid may be another process's: it is not taken for the server, and not stopped."""
+    lease = ServerLease(state)
+    with lease.held() as server:
+        pid_file = ServerLayout.of(state).data / "postmaster.pid"
+        lines = pid_file.read_text().splitlines()
+        os.kill(int(lines[0]), signal.SIGKILL)
+        wait_for(lambda: not server.is_running())
+    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]))
+        assert not server.is_running()
+        assert not server.stop()
+        with lease.held() as server, psycopg.connect(server.url()) as connection:
+            assert connection.execute("select 1").fetchone() == (1,)
+        assert stranger.poll() is None
+    finally:
+        stranger.communicate(b"\n")
+
+
 def test_interrupted_first_start_leaves_nothing_broken(state: Path) -> None:
     """A half-made data directory is made anew."""
     layout = ServerLayout.of(state)
