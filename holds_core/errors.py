@@ -158,7 +158,8 @@ def translate(error: psycopg.Error) -> HoldsError | None:
             "This database lacks the schema of holdwatch, or has an older one; run: holdwatch db migrate"
         )
     elif meaning is None and sqlstate == "55000":
-        return EnforcementError([error.diag.message_primary or "the switch was refused"])
+        said = (error.diag.message_primary, error.diag.message_hint)
+        return EnforcementError([". ".join(part.rstrip(".") for part in said if part)])
     return None if meaning is None else meaning()
 
 

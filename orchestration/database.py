@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from holds_core.database.connections import connect
-from holds_core.database.migrations import MigrationReport, migrate
+from holds_core.database.migrations import MigrationReport, migrate, require_schema
 from holds_core.database.settings import Environment, Settings
 from orchestration.paths import state_dir
 from orchestration.server.lease import ServerLease
@@ -31,6 +31,20 @@ class Database:
         """Bring the schema up to date; see :func:`holds_core.database.migrations.migrate`."""
         with connect(self.url) as connection:
             return migrate(connection, self.environment)
+
+
+@contextmanager
+def open_existing_database() -> Iterator[Database]:
+    """The same as :func:`open_database`, for commands that only look or switch: a real server is never migrated by them.
+
+    Raises:
+        MigrationError: The real server's database has no schema of ours.
+    """
+    with open_database(migrated=Settings.from_environ().database_url is None) as database:
+        if not database.is_embedded:
+            with connect(database.url) as connection:
+                require_schema(connection)
+        yield database
 
 
 @contextmanager

@@ -235,6 +235,8 @@ def summarize(files: list[dict[str, Any]], *, is_successful: bool, log: Path) ->
         else:
             counts[status if status in ("pass", "warn") else "fail"] += 1
         if status not in ("success", "pass", "skipped"):
+            if kind == "test":
+                name = name.rpartition(".")[0] or name  # without the hash that dbt appends
             problems.append(DbtProblem(name, status, _message(result)))
     return DbtResult(
         is_successful=is_successful,

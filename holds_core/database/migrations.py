@@ -110,6 +110,17 @@ def migrate(
     return MigrationReport(tuple(applied_now), len(applied), stored)
 
 
+def require_schema(connection: psycopg.Connection) -> None:
+    """Make sure that the database has been migrated at all.
+
+    Raises:
+        MigrationError: It has not.
+    """
+    row = connection.execute(query("has_schema")).fetchone()
+    if row is None or not row[0]:
+        raise MigrationError("This database has no holdwatch schema; make it with: holdwatch db migrate")
+
+
 def ensure_event_partitions(connection: psycopg.Connection) -> int:
     """Make the daily partitions from 90 days back to 14 days ahead that are missing; return how many were."""
     today = datetime.now(UTC).date()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from types import FrameType
@@ -38,6 +39,8 @@ _INTERRUPTIONS: dict[object, str] = {EXIT_INTERRUPTED: "Interrupted.", EXIT_TERM
 
 def main() -> NoReturn:
     """Run the command line; exit 0 when done, 1 when it failed, 2 when the call was wrong."""
+    # Pools say of every connection that breaks; what comes of it is said once, by the command.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -63,7 +66,8 @@ def _message(error: BaseException) -> str | None:
         case HoldsError():
             return str(error)
         case psycopg.Error():
-            return f"The database said: {str(error).strip().splitlines()[0]}"
+            said = str(error).strip().splitlines()[0]
+            return f"Cannot reach the database: {said}" if error.sqlstate is None else f"The database said: {said}"
         case OSError(filename=filename, strerror=strerror) if filename is not None:
             return f"{strerror}: {filename}"
         case _:

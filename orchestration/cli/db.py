@@ -35,8 +35,9 @@ def start() -> None:
 def stop() -> None:
     """Stop the embedded server: now, or with the last command that is using it."""
     lease = _embedded()
+    was_running = lease.server.is_running()
     if lease.release():
-        notes.print("Stopped.")
+        notes.print("Stopped." if was_running else "It was not up.")
     else:
         notes.print("Another command is using it; it stops when that one ends.")
 
@@ -83,7 +84,13 @@ def migrate(json: JsonOption = False) -> None:
             {"applied": report.applied, "already_applied": report.already_applied, "environment": report.environment}
         )
         return
+    if (wanted := Settings.from_environ().environment) != report.environment:
+        notes.print(
+            f"This database has served {report.environment} since its first migrate; HOLDWATCH_ENVIRONMENT={wanted} "
+            "does not change that."
+        )
     for name in report.applied:
         typer.echo(f"applied {name}")
     if not report.applied:
         typer.echo(f"Nothing to do: all {report.already_applied} migrations were applied before.")
+    typer.echo(f"environment: {report.environment}")

@@ -10,7 +10,7 @@ from holds_core import is_holds_strict_conflicts_enabled, set_hold_conflict_enfo
 from holds_core.database.connections import connect
 from holds_core.enforcement import enforcement_problems
 from orchestration.cli.output import JsonOption, print_json
-from orchestration.database import open_database
+from orchestration.database import open_existing_database
 
 app = typer.Typer(
     no_args_is_help=True, help="The kill switch of strict conflicts, and the proof that they are in force."
@@ -22,7 +22,7 @@ ReasonOption = Annotated[str, typer.Option(help="Why; it is recorded with who sw
 @app.command()
 def status(json: JsonOption = False) -> None:
     """Say whether overlapping holds are refused."""
-    with open_database() as database, connect(database.url) as connection:
+    with open_existing_database() as database, connect(database.url) as connection:
         is_enabled = is_holds_strict_conflicts_enabled(connection)
     if json:
         print_json({"is_enabled": is_enabled})
@@ -53,7 +53,7 @@ def check(json: JsonOption = False) -> None:
 
     Exits 1 and names every reason to doubt it.
     """
-    with open_database() as database, connect(database.url) as connection:
+    with open_existing_database() as database, connect(database.url) as connection:
         problems = enforcement_problems(connection)
     if json:
         print_json({"is_enforced": not problems, "problems": problems})
@@ -68,5 +68,5 @@ def check(json: JsonOption = False) -> None:
 def _switch(*, enabled: bool, reason: str) -> None:
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
-    with open_database() as database, connect(database.url) as connection:
+    with open_existing_database() as database, connect(database.url) as connection:
         set_hold_conflict_enforcement(connection, enabled=enabled, reason=reason)

@@ -7,13 +7,13 @@ from uuid import UUID
 
 import typer
 from psycopg.rows import dict_row
-from rich.table import Table
+from rich.table import Column, Table
 
 from holds_core import HoldClient, HoldNotFoundError
 from holds_core.database.connections import connect
 from holds_core.database.queries import query
 from orchestration.cli.output import JsonOption, print_json, results
-from orchestration.database import open_database
+from orchestration.database import open_existing_database
 
 app = typer.Typer(no_args_is_help=True, help="Look at holds, find double bookings, release, sweep.")
 
@@ -72,7 +72,7 @@ def conflicts(limit: LimitOption = 100, json: JsonOption = False) -> None:
 @app.command()
 def release(hold_id: HoldArgument) -> None:
     """Free the tables of a hold, confirmed or not. Repeating it is harmless."""
-    with open_database() as database, HoldClient.connect(database.url, max_connections=1) as client:
+    with open_existing_database() as database, HoldClient.connect(database.url, max_connections=1) as client:
         hold = client.release(hold_id)
     typer.echo(f"The hold is {hold.status}.")
 
@@ -80,14 +80,14 @@ def release(hold_id: HoldArgument) -> None:
 @app.command()
 def sweep() -> None:
     """End the holds whose time is over. Safe beside itself, and beside whatever places holds."""
-    with open_database() as database, HoldClient.connect(database.url, max_connections=1) as client:
+    with open_existing_database() as database, HoldClient.connect(database.url, max_connections=1) as client:
         count = client.expire()
     typer.echo(f"{count} {'hold' if count == 1 else 'holds'} expired.")
 
 
 def _rows(name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     with (
-        open_database() as database,
+        open_existing_database() as database,
         connect(database.url) as connection,
         connection.cursor(row_factory=dict_row) as cursor,
     ):
@@ -98,7 +98,8 @@ def _print_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: s
     if not rows:
         typer.echo(nothing)
         return
-    table = Table(*columns)
+    # Ids are for copying: they may break over lines, never be cut.
+    table = Table(*(Column(name, overflow="fold") for name in columns))
     for row in rows:
         table.add_row(*(_text(row[column]) for column in columns))
     results.print(table)
@@ -108,7 +109,7 @@ def _text(value: object) -> str:
     if value is None:
         return "-"
     if hasattr(value, "isoformat"):
-        return str(value.isoformat(sep=" ", timespec="seconds"))
+        return str(value.isoformat(sep=" ", timespec="minutes").removesuffix("+00:00"))
     if isinstance(value, list):
         return "\n".join(str(entry) for entry in value)
     return str(value)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -11,10 +13,12 @@ from rich.console import Console
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 
+_WIDE = 160  # for a file or a pipe, which has no width of its own
+
 notes = Console(stderr=True, highlight=False)
 """Progress and notes; bars vanish when standard error is no terminal."""
 
-results = Console(highlight=False)
+results = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
 """What the user asked for."""
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -15,7 +19,7 @@ from orchestration.dagster_instance import dagster_home, process_environment
 from orchestration.dagster_services import choose_port, start_dagster
 from orchestration.database import open_database
 from orchestration.dbt_manifest import manifest_path
-from orchestration.services import running
+from orchestration.services import ServiceError, running
 
 _PERIOD = timedelta(minutes=5)
 
@@ -38,15 +42,40 @@ def up(
         with open_database() as database:
             home = dagster_home()
             environment = os.environ | process_environment(database.url, database.environment, home)
-            with notes.status("parsing the dbt project") as status:
+            with only_one(home.parent / "up.lock") as announce, notes.status("parsing the dbt project") as status:
                 manifest_path()
                 with running(environment, home.parent / "logs") as services:
                     address = start_dagster(services, home, chosen, status.update)
                     status.stop()
+                    announce(address)
                     _print_addresses(address, database.url)
                     services.wait()
     except KeyboardInterrupt:
         notes.print("Stopped.")
+
+
+@contextmanager
+def only_one(lock: Path) -> Iterator[Callable[[str], None]]:
+    """Make sure that nobody else is up from this state folder; yields what tells the next one where this one is.
+
+    Raises:
+        ServiceError: Somebody is: a second daemon would take the first one's definitions away.
+    """
+    with lock.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            where = file.read().strip() or "it is still starting"
+            raise ServiceError(f"holdwatch is up already from this folder: {where}") from None
+
+        def announce(address: str) -> None:
+            file.truncate(0)
+            file.write(address)
+            file.flush()
+
+        file.truncate(0)
+        yield announce
 
 
 def _print_addresses(address: str, url: str) -> None:

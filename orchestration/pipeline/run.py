@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from holds_core.database.connections import connect
@@ -103,6 +104,14 @@ def _run(
         result = definitions.resolve_job_def(JOB_NAME).execute_in_process(
             instance=instance, run_id=run_id, raise_on_error=False
         )
+        if not result.success and _was_interrupted(result.all_events):
+            # Dagster makes a failed step of a Ctrl-C or a SIGTERM; nothing has failed.
+            raise KeyboardInterrupt
         with connect(database.url) as connection:
             record_run_end(connection, instance, run_id)
     return journal.report(run_id, home, succeeded=result.success, duration_seconds=time.monotonic() - started, log=log)
+
+
+def _was_interrupted(events: Iterable[Any]) -> bool:
+    errors = (getattr(event.event_specific_data, "error", None) for event in events if event.is_step_failure)
+    return any(error is not None and "DagsterExecutionInterruptedError" in error.to_string() for error in errors)

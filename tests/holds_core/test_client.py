@@ -528,7 +528,8 @@ def test_conflict_carries_no_trace_of_the_other(connection: psycopg.Connection, 
     insert = (
         "with hold as (insert into holds.table_holds (restaurant_id, booking_id, owner_id, idempotency_key,"
         " request_hash, table_ids, held_during, is_enforced, expires_at) values"
-        " (%(r)s, %(b)s, %(b)s, %(b)s::text, '', array[%(t)s], tstzrange(now(), now() + interval '1 hour'), true, now()) returning *)"
+        " (%(r)s, %(b)s, %(b)s, %(b)s::text, '', array[%(t)s],"
+        " tstzrange(now(), now() + interval '1 hour'), true, now()) returning *)"
         " insert into holds.table_hold_windows (hold_id, restaurant_id, table_id, owner_id, held_during)"
         " select id, restaurant_id, %(t)s, owner_id, held_during from hold"
     )

@@ -58,8 +58,9 @@ begin
 
         v_overlap_count := holds.unenforced_overlap_count();
         if v_overlap_count > 0 then
-            raise exception 'enforcement stays off: % overlaps of live windows were made meanwhile', v_overlap_count
-                using errcode = '55000', hint = 'List them with: holdwatch holds conflicts. Release one of each pair first.';
+            raise exception 'enforcement stays off: overlaps of live windows were made meanwhile (%)', v_overlap_count
+                using errcode = '55000',
+                hint = 'List them with: holdwatch holds conflicts; end one of each pair with: holdwatch holds release ID';
         end if;
         -- What overlaps nothing any more comes under the constraint.
         update holds.table_hold_windows set is_enforced = true where not is_enforced and released_at is null;

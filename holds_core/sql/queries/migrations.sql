@@ -21,6 +21,9 @@ order by number;
 insert into public.holdwatch_migrations (number, name, checksum)
 values (%(number)s, %(name)s, %(checksum)s);
 
+-- name: has_schema
+select to_regclass('holds.settings') is not null;
+
 -- name: insert_settings
 insert into holds.settings (environment)
 values (%(environment)s)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +17,10 @@ import pytest
 import typer
 
 from holds_core import HoldClient, HoldRequest
+from holds_core.database.connections import connect
 from orchestration.cli.app import app
+from orchestration.cli.up import only_one
+from orchestration.services import ServiceError
 
 Run = Callable[..., "Done"]
 
@@ -118,7 +122,11 @@ def test_wrong_call_exits_2_and_says_where(run: Run, arguments: tuple[str, ...],
         (("db", "migrate"), {"HOLDWATCH_ENVIRONMENT": "production"}, "dev, staging, prod"),
         (("db", "migrate"), {"HOLDWATCH_DATABASE_URL": "mysql://x"}, "postgresql://"),
         (("db", "start"), {}, "not ours"),
-        (("db", "migrate"), {"HOLDWATCH_DATABASE_URL": "postgresql://a:secret@127.0.0.1:1/x"}, "database said"),
+        (
+            ("db", "migrate"),
+            {"HOLDWATCH_DATABASE_URL": "postgresql://a:secret@127.0.0.1:1/x"},
+            "Cannot reach the database",
+        ),
     ],
 )
 def test_failure_is_one_clear_line(run: Run, arguments: tuple[str, ...], variables: dict[str, str], word: str) -> None:
@@ -177,3 +185,25 @@ def test_holds_are_listed_shown_released_and_double_bookings_found(run: Run, dat
     assert run("holds", "conflicts").out.strip() == "No double bookings."
     assert run("holds", "list", "--status", "released").status == 0
     assert run("holds", "sweep").out.strip() == "0 holds expired."
+
+
+def test_looking_never_migrates_a_real_server(run: Run, new_database: Callable[[], str]) -> None:
+    """A mistyped URL puts no schema into a stranger's database."""
+    empty = new_database()
+    for arguments in (("holds", "list"), ("enforcement", "status"), ("holds", "conflicts")):
+        done = run(*arguments, HOLDWATCH_DATABASE_URL=empty)
+        assert done.status == 1
+        assert "holdwatch db migrate" in done.err
+    with connect(empty) as connection:
+        assert connection.execute("select to_regnamespace('holds') is null").fetchone() == (True,)
+
+
+def test_only_one_is_up_from_a_folder(tmp_path: Path) -> None:
+    """The second is told where the first one is; once that has ended, the next may start."""
+    lock = tmp_path / "up.lock"
+    with only_one(lock) as announce:
+        announce("http://127.0.0.1:3000")
+        with pytest.raises(ServiceError, match=r"http://127\.0\.0\.1:3000"), only_one(lock):
+            pass
+    with only_one(lock):
+        pass
