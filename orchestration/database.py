@@ -35,7 +35,7 @@ class Database:
 
 @contextmanager
 def open_existing_database() -> Iterator[Database]:
-    """The same as :func:`open_database`, for commands that only look or switch: a real server is never migrated by them.
+    """The same as :func:`open_database`, for commands that only look or switch: they migrate no real server.
 
     Raises:
         MigrationError: The real server's database has no schema of ours.
