@@ -14,17 +14,21 @@ import pytest
 
 MAX_MEGABYTES = 300
 
+# VmHWM begins anew with exec. ru_maxrss does not: it would count the 500 MB that a test process with Dagster loaded has
+# at the moment of the fork.
 IMPORT = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from holds_core.events.importer import import_file
 report = import_file(sys.argv[1], sys.argv[2])
-unit = 1 if sys.platform == "darwin" else 1024
-print(report.imported, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 1_000_000)
+kilobytes = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+print(report.imported, kilobytes * 1024 // 1_000_000)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")
 def test_a_million_lines_fit_the_memory_we_promise(
     database_url: str, connection: psycopg.Connection, tmp_path: Path
 ) -> None:
@@ -52,6 +56,7 @@ def test_a_million_lines_fit_the_memory_we_promise(
     imported, megabytes = map(int, ran.stdout.split())
 
     assert imported == lines - lines // 100
+    print(f"{megabytes} MB at the peak")
     assert megabytes < MAX_MEGABYTES
     connection.execute("truncate holds.observability_events")
 
