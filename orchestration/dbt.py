@@ -56,11 +56,13 @@ class DbtProblem:
         name: The model's or the test's name.
         status: dbt's word for it: error, fail, warn or runtime error.
         message: What dbt says of it.
+        row_count: How many rows a test found; None where it counts none.
     """
 
     name: str
     status: str
     message: str
+    row_count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,7 @@ def summarize(files: list[dict[str, Any]], *, is_successful: bool, log: Path) ->
         if status not in ("success", "pass", "skipped"):
             if kind == "test":
                 name = name.rpartition(".")[0] or name  # without the hash that dbt appends
-            problems.append(DbtProblem(name, status, _message(result)))
+            problems.append(DbtProblem(name, status, _message(result), result.get("failures") or None))
     return DbtResult(
         is_successful=is_successful,
         models_built=counts["built"],

@@ -33,7 +33,7 @@ def demo(
     """
     # Loaded while nothing else happens: Dagster takes seconds to import.
     started = time.monotonic()
-    notes.print("Starting PostgreSQL and migrating …")
+    notes.print("Opening the database and migrating …")
     with open_database() as database:
         refuse_prod(database, allowed=allow_prod, what="The demo")
         shortfalls = _enforcement_shortfalls(database)

@@ -63,7 +63,8 @@ class Journal:
         blocking = tuple(_finding(evaluation) for evaluation in failed if evaluation.blocking)
         warned = tuple(_finding(evaluation) for evaluation in failed if not evaluation.blocking)
         dbt = _dbt_result(home)
-        dbt_failures = tuple(_dbt_finding(problem) for problem in dbt.problems if problem.status != "warn")
+        compiled = target_folder(home) / "compiled"
+        dbt_failures = tuple(_dbt_finding(problem, compiled) for problem in dbt.problems if problem.status != "warn")
         return PipelineReport(
             run_id=run_id,
             succeeded=succeeded,
@@ -73,7 +74,7 @@ class Journal:
             expectations_failed=len(blocking),
             warnings=(
                 *warned,
-                *(_dbt_finding(problem) for problem in dbt.problems if problem.status == "warn"),
+                *(_dbt_finding(problem, compiled) for problem in dbt.problems if problem.status == "warn"),
             ),
             # What a step says of its failure repeats the checks that failed it.
             failures=(*blocking, *dbt_failures) or tuple(self._errors),
@@ -98,8 +99,9 @@ def _dbt_result(home: Path) -> DbtResult:
     return summarize(files, is_successful=bool(files), log=target_folder(home) / "dbt.log")
 
 
-def _dbt_finding(problem: DbtProblem) -> Finding:
-    return Finding(f"dbt {problem.name}", problem.message or problem.status, None, "")
+def _dbt_finding(problem: DbtProblem, compiled: Path) -> Finding:
+    remedy = f"Its SQL shows the rows: find {compiled} -name '{problem.name}*'"
+    return Finding(f"dbt {problem.name}", problem.message or problem.status, problem.row_count, remedy)
 
 
 def _finding(evaluation: dg.AssetCheckEvaluation) -> Finding:
