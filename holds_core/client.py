@@ -1,110 +1,62 @@
-"""Clients that place, confirm and release holds: one round trip each, one deadline, safe to repeat.
+"""Clients that place, confirm, extend, move and release holds: one round trip each, one deadline, safe to repeat.
 
 The two clients differ only in who waits. What they send, how they read the answer and when they try again is
-:class:`_Call`, which does no input or output.
+:class:`~holds_core.calls.Call`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any, Self, TypeVar
-from uuid import UUID, uuid4
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Any, NoReturn, Self, TypeVar
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
+from holds_core.calls import (
+    DEFAULT_DEADLINE,
+    SERVER_SHARE,
+    Call,
+    Row,
+    change_parameters,
+    confirmed_from,
+    conflicting_window_from,
+    extend_parameters,
+    extended_from,
+    find_parameters,
+    hold_from,
+    move_parameters,
+    moved_from,
+    place_parameters,
+)
 from holds_core.database.connections import CONNECTION_PARAMETERS
 from holds_core.database.queries import query
+from holds_core.database.severing import severed_after, severed_after_async
 from holds_core.errors import (
     HoldConflictError,
-    HoldCutoffError,
-    HoldExpiredError,
-    HoldNotFoundError,
     HoldOutcomeUnknownError,
-    HoldRequestError,
-    HoldRetryExhaustedError,
     HoldsError,
     HoldUnavailableError,
-    TransientError,
     raise_translated,
     translate,
 )
 from holds_core.events.record import Event
-from holds_core.models import ConflictingWindow, Hold, HoldRequest
+from holds_core.events.spool import EventSpool, default_spool
+from holds_core.models import DEFAULT_TIME_TO_LIVE, ConflictingWindow, Hold, HoldRequest
 
-DEFAULT_DEADLINE = timedelta(seconds=10)
-LONGEST_LOCK_WAIT_MS = 2_000
-_FIRST_BACKOFF_SECONDS = 0.02
-_LONGEST_BACKOFF_SECONDS = 1.0
+RECORD_DEADLINE = timedelta(seconds=2)
+"""How long an event may wait for the database before it goes to the spool: its caller waits with it."""
 
-Row = dict[str, Any]
+_DRAIN_PAUSE_SECONDS = 30.0
+
 T = TypeVar("T")
-
-
-class _Call:
-    """One call within its deadline: what to send, and what an answer or a failure means."""
-
-    def __init__(self, name: str, parameters: dict[str, Any], deadline: timedelta) -> None:
-        self.statement = query(name)
-        self.attempts = 0
-        self._parameters = parameters
-        self._ends_at = time.monotonic() + deadline.total_seconds()
-        self.is_outcome_unknown = False
-
-    def remaining_seconds(self) -> float:
-        """Return how long the call may still take; at least a millisecond, so that waiting on it fails at once."""
-        return max(self._ends_at - time.monotonic(), 0.001)
-
-    def next_parameters(self) -> dict[str, Any]:
-        """Return what to send; the same key and event id at every try, and no lock wait beyond the deadline."""
-        self.attempts += 1
-        lock_timeout_ms = min(LONGEST_LOCK_WAIT_MS, int(self.remaining_seconds() * 1000) + 1)
-        return self._parameters | {"lock_timeout_ms": lock_timeout_ms}
-
-    def pause_after(self, error: psycopg.Error) -> float:
-        """Return the seconds to wait before the next try (full jitter, so that losers do not meet again).
-
-        Raises:
-            HoldsError: There will be no next try.
-            psycopg.Error: The error means nothing to the holds core.
-        """
-        if isinstance(error, PoolTimeout | PoolClosed):
-            raise (HoldOutcomeUnknownError() if self.is_outcome_unknown else HoldUnavailableError()) from error
-        meaning = translate(error)
-        if isinstance(meaning, HoldCutoffError) and self.is_outcome_unknown:
-            meaning = HoldOutcomeUnknownError()  # perhaps a lock of our own lost try
-        if not isinstance(meaning, TransientError | HoldOutcomeUnknownError):
-            raise_translated(error)
-        self.is_outcome_unknown |= isinstance(meaning, HoldOutcomeUnknownError)
-        longest = min(_LONGEST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2.0 ** (self.attempts - 1))
-        pause = random.uniform(0, longest)  # noqa: S311  jitter, not a secret
-        if time.monotonic() + pause >= self._ends_at:
-            if self.is_outcome_unknown:
-                raise HoldOutcomeUnknownError from error
-            raise HoldRetryExhaustedError(self.attempts) from error
-        return pause
-
-    def read(self, row: Row, reader: Callable[[Row], T]) -> T:
-        """Return what the answer means.
-
-        Raises:
-            HoldOutcomeUnknownError: An earlier try's answer was lost, and this one only says that a lock was in the
-                way: perhaps that of the lost try.
-            HoldsError: The answer is no.
-        """
-        try:
-            return reader(row)
-        except HoldCutoffError:
-            if self.is_outcome_unknown:
-                raise HoldOutcomeUnknownError from None
-            raise
 
 
 def find_hold_conflicts(
@@ -118,112 +70,170 @@ def find_hold_conflicts(
 
     Good for showing what is free; never for deciding: only placing a hold decides.
     """
-    parameters = _find_parameters(table_ids, starts_at, ends_at, booking_id)
+    parameters = find_parameters(table_ids, starts_at, ends_at, booking_id)
     try:
         with connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute(query("find_hold_conflicts"), parameters)
-            return [ConflictingWindow(**row) for row in cursor]
+            return [conflicting_window_from(row) for row in cursor]
     except psycopg.Error as error:
         raise_translated(error)
 
 
-def _require_time_zones(starts_at: datetime, ends_at: datetime) -> None:
-    for name, value in (("starts_at", starts_at), ("ends_at", ends_at)):
-        if value.tzinfo is None:
-            raise HoldRequestError(f"{name} has no time zone; give it one, for example UTC.")
+class _Telemetry:
+    """Where events go that the database did not take, and when they are brought to it after all."""
+
+    def __init__(self, spool: EventSpool | None, pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> None:
+        self.spool = default_spool() if spool is None else spool
+        self._pool = pool
+        self._is_draining = threading.Lock()
+        # What an earlier process left behind is looked for at once.
+        self._next_drain_at = time.monotonic()
+        self._may_be_waiting = True
+
+    def keep(self, event: Event) -> bool:
+        """Put an event into the spool; return whether it is there."""
+        self._may_be_waiting = True
+        return self.spool.append(event)
+
+    def drain_in_background(self) -> None:
+        """Drain the spool in a thread, now and then, once the database answers."""
+        if not self._may_be_waiting or time.monotonic() < self._next_drain_at:
+            return
+        if self._is_draining.acquire(blocking=False):
+            threading.Thread(target=self._drain_and_let_go, name="holdwatch-drain", daemon=True).start()
+
+    def _drain_and_let_go(self) -> None:
+        try:
+            self.drain()
+        finally:
+            self._is_draining.release()
+
+    def drain(self) -> None:
+        """Drain the spool if the database is there; what cannot be drained stays."""
+        self._next_drain_at = time.monotonic() + _DRAIN_PAUSE_SECONDS
+        if self.spool.depth() == 0:
+            self._may_be_waiting = False
+            return
+        conninfo, kwargs = self._pool.conninfo, self._pool.kwargs
+        if not isinstance(conninfo, str) or not isinstance(kwargs, dict | None):
+            return  # a pool whose address is made anew each time; `holdwatch events drain` has one of its own
+        # What waits stays where this fails, and the next drain comes.
+        with suppress(psycopg.Error, OSError), psycopg.connect(conninfo, **(kwargs or {})) as connection:
+            self.spool.drain(connection)
 
 
-def _place_parameters(request: HoldRequest, attempt: int) -> dict[str, Any]:
-    _require_time_zones(request.starts_at, request.ends_at)
-    return {
-        "restaurant_id": request.restaurant_id,
-        "table_ids": list(request.table_ids),
-        "starts_at": request.starts_at,
-        "ends_at": request.ends_at,
-        "idempotency_key": request.idempotency_key,
-        "booking_id": request.booking_id,
-        "ttl_seconds": request.time_to_live.total_seconds(),
-        "event_context": Jsonb(dict(request.event_context)),
-        "attempt": attempt,
-        "event_id": uuid4(),
-        "attempted_at": datetime.now(UTC),
-    }
+def _parameters_to_send(call: Call) -> dict[str, Any]:
+    return {name: Jsonb(value) if isinstance(value, dict) else value for name, value in call.next_parameters().items()}
 
 
-def _change_parameters(hold_id: UUID) -> dict[str, Any]:
-    return {"hold_id": hold_id, "event_id": uuid4(), "occurred_at": datetime.now(UTC)}
+def _meaning(error: psycopg.Error) -> HoldsError:
+    """Return what a failed try means.
+
+    Raises:
+        psycopg.Error: It means nothing to the holds core.
+    """
+    if isinstance(error, PoolTimeout | PoolClosed):
+        return HoldUnavailableError()
+    meaning = translate(error)
+    if meaning is None:
+        raise error
+    return meaning
 
 
-def _find_parameters(
-    table_ids: Sequence[UUID], starts_at: datetime, ends_at: datetime, booking_id: UUID | None
-) -> dict[str, Any]:
-    _require_time_zones(starts_at, ends_at)
-    return {"table_ids": list(table_ids), "starts_at": starts_at, "ends_at": ends_at, "booking_id": booking_id}
+def _is_database_away(meaning: HoldsError) -> bool:
+    """Tell whether an event had better go to the spool at once: nobody waits for the database once more."""
+    return isinstance(meaning, HoldUnavailableError | HoldOutcomeUnknownError)
 
 
-def _hold_from(row: Row) -> Hold:
-    match row["outcome"]:
-        case "conflict":
-            raise HoldConflictError([_window_from(window) for window in row["conflicts"]])
-        case "cutoff":
-            raise HoldCutoffError
-        case "not_found":
-            raise HoldNotFoundError
-    return Hold(
-        id=row["hold_id"],
-        status=row["status"],
-        table_ids=tuple(row["table_ids"]),
-        starts_at=row["starts_at"],
-        ends_at=row["ends_at"],
-        is_enforced=row["is_enforced"],
-        created_at=row["created_at"],
-        expires_at=row["expires_at"],
-        is_replay=row["outcome"] == "replayed",
-        is_event_recorded=row["event_recorded"],
-    )
+def _showable(failure: psycopg.Error, error: HoldsError) -> psycopg.Error | None:
+    """Return the cause to show; a conflict's names the other booking, and would stand in every traceback."""
+    return None if isinstance(error, HoldConflictError) else failure
 
 
-def _confirmed_from(row: Row) -> Hold:
-    hold = _hold_from(row)
-    if hold.status != "confirmed":
-        raise HoldExpiredError(f"The hold is {hold.status}; it cannot be confirmed any more. Place a new hold.")
-    return hold
+# Where one connection broke, the others of its pool have as a rule: each costs a look, not a try with its pause.
 
 
-def _window_from(window: dict[str, str]) -> ConflictingWindow:
-    return ConflictingWindow(
-        UUID(window["tableId"]),
-        datetime.fromisoformat(window["startsAt"]).astimezone(UTC),
-        datetime.fromisoformat(window["endsAt"]).astimezone(UTC),
-    )
+def _is_alive(connection: psycopg.Connection[Any]) -> bool:
+    try:
+        ConnectionPool.check_connection(connection)
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
-def _connection_parameters() -> dict[str, Any]:
-    return CONNECTION_PARAMETERS | {"autocommit": True, "row_factory": dict_row, "application_name": "holdwatch-client"}
+async def _is_alive_async(connection: psycopg.AsyncConnection[Any]) -> bool:
+    try:
+        await AsyncConnectionPool.check_connection(connection)
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _connection_parameters(deadline: timedelta, *, transaction_pooling: bool) -> dict[str, Any]:
+    common = {"autocommit": True, "row_factory": dict_row, "application_name": "holdwatch-client"}
+    if transaction_pooling:
+        # Another client's call comes over the same server connection: nothing may be prepared or set on it.
+        return {
+            "connect_timeout": CONNECTION_PARAMETERS["connect_timeout"], **common, "prepare_threshold": None,
+        }  # fmt: skip
+    # What takes longer than its caller waits is given up by the server too.
+    timeout_ms = int(deadline.total_seconds() * 1000 * SERVER_SHARE) + 1
+    options = f"{CONNECTION_PARAMETERS['options']} -c statement_timeout={timeout_ms}"
+    return CONNECTION_PARAMETERS | common | {"options": options}
 
 
 class HoldClient:
-    """Places, confirms and releases holds over a pool of connections. Safe to share between threads.
+    """Places, confirms, extends, moves and releases holds over a pool of connections. Safe to share between threads.
 
     Every call ends within its deadline. A deadlock, a serialization failure or a lost connection is tried again with
-    the same idempotency key, so that no try makes a second hold.
+    the same idempotency key, so that no try makes a second hold. What failed is an event: stored over another
+    connection, else kept in the spool until the database is back.
     """
 
-    def __init__(self, pool: ConnectionPool[Any], *, deadline: timedelta = DEFAULT_DEADLINE) -> None:
-        """Use a pool of autocommit connections that return rows as dicts, as :meth:`connect` makes one."""
+    def __init__(
+        self, pool: ConnectionPool[Any], *, deadline: timedelta = DEFAULT_DEADLINE, spool: EventSpool | None = None
+    ) -> None:
+        """Use a pool of autocommit connections that return rows as dicts, as :meth:`connect` makes one.
+
+        Args:
+            pool: Open.
+            deadline: How long a call may take.
+            spool: Where events wait that the database did not take; :func:`~holds_core.events.spool.default_spool`
+                unless given.
+        """
         self._pool = pool
         self._deadline = deadline
+        self._telemetry = _Telemetry(spool, pool)
 
     @classmethod
     @contextmanager
-    def connect(cls, url: str, *, max_connections: int = 10, deadline: timedelta = DEFAULT_DEADLINE) -> Iterator[Self]:
-        """Open a pool to the database at ``url`` for the length of the block."""
-        with ConnectionPool(
-            url, min_size=1, max_size=max_connections, kwargs=_connection_parameters(), open=False
-        ) as pool:
-            yield cls(pool, deadline=deadline)
+    def connect(
+        cls,
+        url: str,
+        *,
+        max_connections: int = 10,
+        deadline: timedelta = DEFAULT_DEADLINE,
+        spool: EventSpool | None = None,
+        transaction_pooling: bool = False,
+    ) -> Iterator[Self]:
+        """Open a pool to the database at ``url`` for the length of the block.
 
-    def place(self, request: HoldRequest, *, attempt: int = 1) -> Hold:
+        Args:
+            url: The database, with a login that has the role ``holds_app``.
+            max_connections: Most connections at once.
+            deadline: How long a call may take.
+            spool: See :meth:`__init__`.
+            transaction_pooling: Say True where ``url`` leads through a pooler that hands a server's connection from
+                transaction to transaction (PgBouncer's transaction mode, Supabase's port 6543): then nothing is
+                prepared, and no session setting is relied on.
+        """
+        parameters = _connection_parameters(deadline, transaction_pooling=transaction_pooling)
+        with ConnectionPool(url, min_size=1, max_size=max_connections, kwargs=parameters, open=False) as pool:
+            client = cls(pool, deadline=deadline, spool=spool)
+            yield client
+            client._telemetry.drain()
+
+    def place(self, request: HoldRequest, *, attempt: int = 1, deadline: timedelta | None = None) -> Hold:
         """Hold one or more tables until the hold is confirmed, released or expires; all of them or none.
 
         Overlap is decided by ``table_hold_windows_no_overlap`` alone, never by a prior read.
@@ -231,20 +241,24 @@ class HoldClient:
         Args:
             request: Tables, half-open window ``[starts_at, ends_at)``, booking and restaurant.
             attempt: Which try of its booking this is; recorded in the events.
+            deadline: How long this call may take; the client's own unless given.
 
         Returns:
-            The stored hold; its ``capacity.hold.created`` event is committed with it.
+            The stored hold; its ``capacity.hold.created`` event is committed with it. Where this key was answered
+            before, the hold as it is now (``is_replay``).
 
         Raises:
             HoldConflictError: Another booking holds one of the tables in part of the window. The conflict events are
                 recorded before this is raised.
-            HoldCutoffError: A lock took longer than it may.
+            HoldRateLimitError: The restaurant places more holds than it may; ``retry_after`` says when to come again.
+            HoldCutoffError: A lock or the statement took longer than it may.
             HoldRequestError: The request cannot be fulfilled by anybody; a subclass where its key was used before.
             HoldUnavailableError: No connection within the deadline; nothing was sent.
             HoldRetryExhaustedError: A transient failure came back at every try.
-            HoldOutcomeUnknownError: The connection was lost and the answer with it.
+            HoldOutcomeUnknownError: The connection was lost and the answer with it, and so at every try.
+            HoldAccessError: The login lacks the role ``holds_app``.
         """
-        return self._call("create_table_hold", _place_parameters(request, attempt), _hold_from)
+        return self._call("create_table_hold", place_parameters(request, attempt), hold_from, deadline)
 
     def confirm(self, hold_id: UUID) -> Hold:
         """Make a hold lasting. Confirming it again is harmless.
@@ -254,7 +268,37 @@ class HoldClient:
             HoldNotFoundError: There is no such hold.
             HoldsError: As for :meth:`place`.
         """
-        return self._call("confirm_table_hold", _change_parameters(hold_id), _confirmed_from)
+        return self._call("confirm_table_hold", change_parameters(hold_id), confirmed_from)
+
+    def extend(self, hold_id: UUID, time_to_live: timedelta = DEFAULT_TIME_TO_LIVE) -> Hold:
+        """Let a hold last at least ``time_to_live`` from now, at most a day. A confirmed one lasts anyway.
+
+        Raises:
+            HoldExpiredError: Its time was over, or it was released.
+            HoldNotFoundError: There is no such hold.
+            HoldsError: As for :meth:`place`.
+        """
+        return self._call("extend_table_hold", extend_parameters(hold_id, time_to_live), extended_from)
+
+    def move(
+        self,
+        hold_id: UUID,
+        *,
+        table_ids: Sequence[UUID] | None = None,
+        starts_at: datetime | None = None,
+        ends_at: datetime | None = None,
+    ) -> Hold:
+        """Move a hold, confirmed or not, to other tables, another window or both; what is None stays as it is.
+
+        All of it or nothing: where the new place is not free, the hold keeps the one it has.
+
+        Raises:
+            HoldConflictError: Another booking holds one of the tables in part of the window.
+            HoldExpiredError: Its time was over, or it was released.
+            HoldNotFoundError: There is no such hold.
+            HoldsError: As for :meth:`place`.
+        """
+        return self._call("move_table_hold", move_parameters(hold_id, table_ids, starts_at, ends_at), moved_from)
 
     def release(self, hold_id: UUID) -> Hold:
         """Free the tables of a hold, confirmed or not. Releasing it again, or after it expired, is harmless.
@@ -263,7 +307,7 @@ class HoldClient:
             HoldNotFoundError: There is no such hold.
             HoldsError: As for :meth:`place`.
         """
-        return self._call("release_table_hold", _change_parameters(hold_id), _hold_from)
+        return self._call("release_table_hold", change_parameters(hold_id), hold_from)
 
     def expire(self, limit: int = 1000) -> int:
         """End holds whose time is over, up to ``limit`` windows; return how many holds ended."""
@@ -273,62 +317,124 @@ class HoldClient:
         self, table_ids: Sequence[UUID], starts_at: datetime, ends_at: datetime, booking_id: UUID | None = None
     ) -> list[ConflictingWindow]:
         """See :func:`find_hold_conflicts`."""
-        parameters = _find_parameters(table_ids, starts_at, ends_at, booking_id)
-        call = _Call("find_hold_conflicts", parameters, self._deadline)
-        return [ConflictingWindow(**row) for row in self._rows(call)]
+        call = Call("find_hold_conflicts", find_parameters(table_ids, starts_at, ends_at, booking_id), self._deadline)
+        return [conflicting_window_from(row) for row in self._rows(call)]
 
     def record(self, event: Event) -> bool:
-        """Record an event; return whether it was stored. Telemetry never fails its caller: this does not raise."""
+        """Record an event; return whether it is stored, or kept in the spool until it can be.
+
+        Telemetry never fails its caller: this does not raise.
+        """
+        deadline = min(self._deadline, RECORD_DEADLINE)
         try:
-            return self._call("record_event", event.parameters(), lambda row: bool(row["record_event"]))
+            is_stored = self._call("record_event", event.parameters(), lambda row: bool(row["record_event"]), deadline)
         except (HoldsError, psycopg.Error):
-            return False
+            is_stored = False
+        return is_stored or self._telemetry.keep(event)
 
-    def _call(self, name: str, parameters: dict[str, Any], read: Callable[[Row], T]) -> T:
-        call = _Call(name, parameters, self._deadline)
-        return call.read(self._rows(call)[0], read)
+    def _call(
+        self, name: str, parameters: dict[str, Any], read: Callable[[Row], T], deadline: timedelta | None = None
+    ) -> T:
+        call = Call(name, parameters, self._deadline if deadline is None else deadline)
+        row = self._rows(call)[0]
+        if (event := call.unrecorded_event(row)) is not None:
+            row["event_recorded"] = self._telemetry.keep(event)
+        self._telemetry.drain_in_background()
+        return call.read(row, read)
 
-    def _rows(self, call: _Call) -> list[Row]:
+    def _rows(self, call: Call) -> list[Row]:
         while True:
             try:
-                with self._pool.connection(timeout=call.remaining_seconds()) as connection:
-                    rows: list[Row] = connection.execute(call.statement, call.next_parameters()).fetchall()
+                with self._connection(call) as connection:
+                    rows: list[Row] = connection.execute(query(call.name), _parameters_to_send(call)).fetchall()
                     return rows
-            except psycopg.Error as error:
-                pause = call.pause_after(error)
+            except psycopg.Error as failure:
+                meaning = _meaning(failure)
+                pause = call.pause_after(meaning)
+                if pause is None:
+                    self._fail(call, meaning, failure)
             time.sleep(pause)
+
+    @contextmanager
+    def _connection(self, call: Call) -> Iterator[psycopg.Connection[Any]]:
+        """Lend a connection whose answers are not waited for beyond the deadline."""
+        while True:
+            with (
+                self._pool.connection(timeout=call.remaining_seconds()) as connection,
+                severed_after(connection, call.remaining_seconds()),
+            ):
+                if call.is_outcome_unknown and not _is_alive(connection):
+                    continue
+                yield connection
+                return
+
+    def _fail(self, call: Call, meaning: HoldsError, failure: psycopg.Error) -> NoReturn:
+        error = call.final_error(meaning)
+        if (event := call.failure_event(error, failure.sqlstate)) is not None:
+            if _is_database_away(meaning):
+                self._telemetry.keep(event)
+            else:
+                self.record(event)
+        raise error from _showable(failure, error)
 
 
 class AsyncHoldClient:
     """The same as :class:`HoldClient`, for asyncio."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any], *, deadline: timedelta = DEFAULT_DEADLINE) -> None:
-        """Use a pool of autocommit connections that return rows as dicts, as :meth:`connect` makes one."""
+    def __init__(
+        self, pool: AsyncConnectionPool[Any], *, deadline: timedelta = DEFAULT_DEADLINE, spool: EventSpool | None = None
+    ) -> None:
+        """See :meth:`HoldClient.__init__`."""
         self._pool = pool
         self._deadline = deadline
+        self._telemetry = _Telemetry(spool, pool)
 
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, url: str, *, max_connections: int = 10, deadline: timedelta = DEFAULT_DEADLINE
+        cls,
+        url: str,
+        *,
+        max_connections: int = 10,
+        deadline: timedelta = DEFAULT_DEADLINE,
+        spool: EventSpool | None = None,
+        transaction_pooling: bool = False,
     ) -> AsyncIterator[Self]:
-        """Open a pool to the database at ``url`` for the length of the block."""
+        """See :meth:`HoldClient.connect`."""
+        parameters = _connection_parameters(deadline, transaction_pooling=transaction_pooling)
         async with AsyncConnectionPool(
-            url, min_size=1, max_size=max_connections, kwargs=_connection_parameters(), open=False
+            url, min_size=1, max_size=max_connections, kwargs=parameters, open=False
         ) as pool:
-            yield cls(pool, deadline=deadline)
+            client = cls(pool, deadline=deadline, spool=spool)
+            yield client
+            await asyncio.to_thread(client._telemetry.drain)
 
-    async def place(self, request: HoldRequest, *, attempt: int = 1) -> Hold:
+    async def place(self, request: HoldRequest, *, attempt: int = 1, deadline: timedelta | None = None) -> Hold:
         """See :meth:`HoldClient.place`."""
-        return await self._call("create_table_hold", _place_parameters(request, attempt), _hold_from)
+        return await self._call("create_table_hold", place_parameters(request, attempt), hold_from, deadline)
 
     async def confirm(self, hold_id: UUID) -> Hold:
         """See :meth:`HoldClient.confirm`."""
-        return await self._call("confirm_table_hold", _change_parameters(hold_id), _confirmed_from)
+        return await self._call("confirm_table_hold", change_parameters(hold_id), confirmed_from)
+
+    async def extend(self, hold_id: UUID, time_to_live: timedelta = DEFAULT_TIME_TO_LIVE) -> Hold:
+        """See :meth:`HoldClient.extend`."""
+        return await self._call("extend_table_hold", extend_parameters(hold_id, time_to_live), extended_from)
+
+    async def move(
+        self,
+        hold_id: UUID,
+        *,
+        table_ids: Sequence[UUID] | None = None,
+        starts_at: datetime | None = None,
+        ends_at: datetime | None = None,
+    ) -> Hold:
+        """See :meth:`HoldClient.move`."""
+        return await self._call("move_table_hold", move_parameters(hold_id, table_ids, starts_at, ends_at), moved_from)
 
     async def release(self, hold_id: UUID) -> Hold:
         """See :meth:`HoldClient.release`."""
-        return await self._call("release_table_hold", _change_parameters(hold_id), _hold_from)
+        return await self._call("release_table_hold", change_parameters(hold_id), hold_from)
 
     async def expire(self, limit: int = 1000) -> int:
         """See :meth:`HoldClient.expire`."""
@@ -338,28 +444,60 @@ class AsyncHoldClient:
         self, table_ids: Sequence[UUID], starts_at: datetime, ends_at: datetime, booking_id: UUID | None = None
     ) -> list[ConflictingWindow]:
         """See :func:`find_hold_conflicts`."""
-        parameters = _find_parameters(table_ids, starts_at, ends_at, booking_id)
-        call = _Call("find_hold_conflicts", parameters, self._deadline)
-        return [ConflictingWindow(**row) for row in await self._rows(call)]
+        call = Call("find_hold_conflicts", find_parameters(table_ids, starts_at, ends_at, booking_id), self._deadline)
+        return [conflicting_window_from(row) for row in await self._rows(call)]
 
     async def record(self, event: Event) -> bool:
         """See :meth:`HoldClient.record`."""
+        deadline = min(self._deadline, RECORD_DEADLINE)
         try:
-            return await self._call("record_event", event.parameters(), lambda row: bool(row["record_event"]))
+            is_stored = await self._call(
+                "record_event", event.parameters(), lambda row: bool(row["record_event"]), deadline
+            )
         except (HoldsError, psycopg.Error):
-            return False
+            is_stored = False
+        return is_stored or await asyncio.to_thread(self._telemetry.keep, event)
 
-    async def _call(self, name: str, parameters: dict[str, Any], read: Callable[[Row], T]) -> T:
-        call = _Call(name, parameters, self._deadline)
-        return call.read((await self._rows(call))[0], read)
+    async def _call(
+        self, name: str, parameters: dict[str, Any], read: Callable[[Row], T], deadline: timedelta | None = None
+    ) -> T:
+        call = Call(name, parameters, self._deadline if deadline is None else deadline)
+        row = (await self._rows(call))[0]
+        if (event := call.unrecorded_event(row)) is not None:
+            row["event_recorded"] = await asyncio.to_thread(self._telemetry.keep, event)
+        self._telemetry.drain_in_background()
+        return call.read(row, read)
 
-    async def _rows(self, call: _Call) -> list[Row]:
+    async def _rows(self, call: Call) -> list[Row]:
         while True:
             try:
-                async with self._pool.connection(timeout=call.remaining_seconds()) as connection:
-                    cursor = await connection.execute(call.statement, call.next_parameters())
+                async with self._connection(call) as connection:
+                    cursor = await connection.execute(query(call.name), _parameters_to_send(call))
                     rows: list[Row] = await cursor.fetchall()
                     return rows
-            except psycopg.Error as error:
-                pause = call.pause_after(error)
+            except psycopg.Error as failure:
+                meaning = _meaning(failure)
+                pause = call.pause_after(meaning)
+                if pause is None:
+                    await self._fail(call, meaning, failure)
             await asyncio.sleep(pause)
+
+    @asynccontextmanager
+    async def _connection(self, call: Call) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        """Lend a connection whose answers are not waited for beyond the deadline."""
+        while True:
+            async with self._pool.connection(timeout=call.remaining_seconds()) as connection:
+                with severed_after_async(connection, call.remaining_seconds()):
+                    if call.is_outcome_unknown and not await _is_alive_async(connection):
+                        continue
+                    yield connection
+                    return
+
+    async def _fail(self, call: Call, meaning: HoldsError, failure: psycopg.Error) -> NoReturn:
+        error = call.final_error(meaning)
+        if (event := call.failure_event(error, failure.sqlstate)) is not None:
+            if _is_database_away(meaning):
+                await asyncio.to_thread(self._telemetry.keep, event)
+            else:
+                await self.record(event)
+        raise error from _showable(failure, error)

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
 
 import psycopg
-from psycopg.rows import tuple_row
+from psycopg.rows import class_row, tuple_row
 
 from holds_core.database.queries import query
-from holds_core.errors import EnforcementError, raise_translated
+from holds_core.errors import EnforcementError, MigrationError, raise_translated
+
+OnOverlap = Literal["refuse", "grandfather"]
+"""What becoming strict does about live windows that overlap already: refuse, or let them end by themselves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnforcementStatus:
+    """The switch, and what is beside the constraint.
+
+    Attributes:
+        is_enabled: Whether strict conflicts are on at all.
+        strict_percentage: For how many in a hundred restaurants, while they are.
+        changed_at: When either was changed last, UTC; None where they are as they were made.
+        changed_by: The database login that did.
+        reason: Why.
+        unenforced_window_count: Live windows made while they were not strict.
+        overlap_count: How many live windows of others those overlap.
+    """
+
+    is_enabled: bool
+    strict_percentage: int
+    changed_at: datetime | None
+    changed_by: str | None
+    reason: str | None
+    unenforced_window_count: int
+    overlap_count: int
 
 
 def is_holds_strict_conflicts_enabled(connection: psycopg.Connection[Any]) -> bool:
@@ -16,19 +45,101 @@ def is_holds_strict_conflicts_enabled(connection: psycopg.Connection[Any]) -> bo
     return bool(_value(connection, "is_holds_strict_conflicts_enabled"))
 
 
-def set_hold_conflict_enforcement(connection: psycopg.Connection[Any], *, enabled: bool, reason: str) -> bool:
+def enforcement_status(connection: psycopg.Connection[Any]) -> EnforcementStatus:
+    """Return the state of the switch, who changed it last and why, and the overlaps beside the constraint."""
+    try:
+        with connection.cursor(row_factory=class_row(EnforcementStatus)) as cursor:
+            status = cursor.execute(query("enforcement_status")).fetchone()
+    except psycopg.Error as error:
+        raise_translated(error)
+    if status is None:
+        raise MigrationError("The settings of this database are missing; run: holdwatch db migrate")
+    return status
+
+
+def set_hold_conflict_enforcement(
+    connection: psycopg.Connection[Any], *, enabled: bool, reason: str, on_overlap: OnOverlap = "refuse"
+) -> bool:
     """Switch strict conflicts on or off for the whole database; return what is in force now.
 
     Off takes effect at once: later holds that overlap are stored unenforced, and recorded as what strict mode would
     have refused. On waits for holds that are being placed. Either is recorded as ``capacity.enforcement.changed``.
 
+    Args:
+        connection: As ``holds_operator``, or the owner.
+        enabled: On or off.
+        reason: Why; it is recorded with the login that switched.
+        on_overlap: What to do where live windows overlap that were made meanwhile. ``grandfather`` lets them stay:
+            later holds are refused beside them, and each comes under the constraint once it overlaps nothing.
+
     Raises:
         EnforcementError: Live windows overlap, so it cannot be switched on.
+        HoldCutoffError: Holds that were being placed did not end in time, so it was not switched on.
     """
-    try:
-        return bool(_value(connection, "set_hold_conflict_enforcement", {"enabled": enabled, "reason": reason}))
-    except psycopg.Error as error:
-        raise_translated(error)
+    parameters = {"enabled": enabled, "reason": reason, "on_overlap": on_overlap}
+    return bool(_change(connection, "set_hold_conflict_enforcement", parameters))
+
+
+def set_hold_conflict_rollout(
+    connection: psycopg.Connection[Any], *, percentage: int, reason: str, on_overlap: OnOverlap = "refuse"
+) -> int:
+    """Make so many in a hundred restaurants strict, by bucket; return what is in force now.
+
+    Raising it adds restaurants and removes none (:func:`holds_core.rollout.rollout_bucket`). Raises as
+    :func:`set_hold_conflict_enforcement` does, and HoldRequestError where it is not 0 to 100.
+    """
+    parameters = {"percentage": percentage, "reason": reason, "on_overlap": on_overlap}
+    return int(_change(connection, "set_hold_conflict_rollout", parameters))
+
+
+def set_restaurant_enforcement(
+    connection: psycopg.Connection[Any],
+    *,
+    restaurant_id: UUID,
+    is_strict: bool | None,
+    reason: str,
+    on_overlap: OnOverlap = "refuse",
+) -> bool:
+    """Make one restaurant strict or not, whatever its bucket; None gives it back to its bucket.
+
+    Returns:
+        Whether it is strict now: the kill switch is above it.
+
+    Raises:
+        HoldsError: As :func:`set_hold_conflict_enforcement`.
+    """
+    parameters = {"restaurant_id": restaurant_id, "is_strict": is_strict, "reason": reason, "on_overlap": on_overlap}
+    return bool(_change(connection, "set_restaurant_enforcement", parameters))
+
+
+def set_hold_rate_limit(
+    connection: psycopg.Connection[Any],
+    *,
+    max_holds: int | None,
+    per_seconds: float = 60,
+    restaurant_id: UUID | None = None,
+) -> None:
+    """Limit how many holds a restaurant may place: a bucket of ``max_holds`` that refills in ``per_seconds``.
+
+    Args:
+        connection: As ``holds_operator``, or the owner.
+        max_holds: None takes the limit away; for one restaurant, gives it back to the default.
+        per_seconds: At most a day.
+        restaurant_id: One restaurant; None sets the default of all.
+
+    Raises:
+        HoldRequestError: The limit makes no sense.
+    """
+    parameters = {"max_holds": max_holds, "per_seconds": per_seconds, "restaurant_id": restaurant_id}
+    _change(connection, "set_hold_rate_limit", parameters)
+
+
+def detect_double_bookings(connection: psycopg.Connection[Any]) -> int:
+    """Record the double bookings made since the last call, each once; return how many are new.
+
+    Looks at the rows themselves, whatever the constraint and the switch say, and at what has ended meanwhile too.
+    """
+    return int(_change(connection, "detect_double_bookings", {}))
 
 
 def enforcement_problems(connection: psycopg.Connection[Any]) -> list[str]:
@@ -52,6 +163,13 @@ def assert_enforced(connection: psycopg.Connection[Any]) -> None:
     """
     if problems := enforcement_problems(connection):
         raise EnforcementError(problems)
+
+
+def _change(connection: psycopg.Connection[Any], name: str, parameters: dict[str, Any]) -> Any:
+    try:
+        return _value(connection, name, parameters)
+    except psycopg.Error as error:
+        raise_translated(error)
 
 
 def _value(connection: psycopg.Connection[Any], name: str, parameters: dict[str, Any] | None = None) -> Any:

@@ -5,6 +5,7 @@
     HoldsError
     ├── HoldRefusedError                the database answered, and the answer is no
     │   ├── HoldConflictError           another booking holds one of the tables
+    │   ├── HoldRateLimitError          the restaurant places more holds than it may
     │   ├── HoldCutoffError             a lock or a statement took longer than it may
     │   └── HoldExpiredError            the hold's time was over
     ├── HoldRequestError                the caller asked for something impossible (also a ValueError)
@@ -13,14 +14,17 @@
     ├── HoldUnavailableError            no connection within the deadline; nothing was sent
     ├── HoldRetryExhaustedError         a transient failure came back until the deadline
     ├── HoldOutcomeUnknownError         the answer was lost: the hold may or may not exist
+    ├── HoldAccessError                 this login may not do that
     ├── EnforcementError                overlaps are not, or not surely, refused
-    ├── MigrationError                  the schema cannot be brought up to date
+    ├── MigrationError                  the schema is missing, or cannot be brought up to date
+    │   └── SchemaBehindError           the schema, or an API's cache of it, is older than this program
     └── SettingsError                   an environment variable makes no sense
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import NoReturn
 
 import psycopg
@@ -55,6 +59,21 @@ class HoldConflictError(HoldRefusedError):
             f"Another booking holds table {tables} in part of the window. Try other tables." if tables else None
         )
         self.conflicts = tuple(conflicts)
+
+
+class HoldRateLimitError(HoldRefusedError):
+    """The restaurant places more holds than its rate limit lets through (HOLD_RATE_LIMIT). Try again later.
+
+    Attributes:
+        retry_after: How long until there is room for one more; None where it is not known.
+    """
+
+    def __init__(self, retry_after: timedelta | None = None) -> None:
+        later = "later" if retry_after is None else f"in {retry_after.total_seconds():.1f} s"
+        super().__init__(
+            f"The restaurant places more holds than its rate limit lets through (HOLD_RATE_LIMIT). Try again {later}."
+        )
+        self.retry_after = retry_after
 
 
 class HoldCutoffError(HoldRefusedError):
@@ -97,6 +116,10 @@ class HoldOutcomeUnknownError(HoldsError):
     """The answer was lost: the hold may or may not exist. Repeat with the same idempotency key; else it expires."""
 
 
+class HoldAccessError(HoldsError):
+    """This login may not do that. Grant it the role that may: holds_app places holds, holds_operator switches."""
+
+
 class EnforcementError(HoldsError):
     """Overlapping holds are not, or not surely, refused.
 
@@ -113,6 +136,10 @@ class MigrationError(HoldsError):
     """The schema cannot be brought up to date."""
 
 
+class SchemaBehindError(MigrationError):
+    """The schema, or an API's cache of it, is older than this program. Migrate, or reload the API's schema cache."""
+
+
 class SettingsError(HoldsError):
     """An environment variable has a value that means nothing."""
 
@@ -126,41 +153,78 @@ _BY_CONSTRAINT: dict[str, type[HoldsError]] = {
     IDEMPOTENCY_KEY_CONSTRAINT: IdempotencyKeyReusedError,
 }
 
-_SCHEMA_MISSING = ("3F000", "42883", "42P01")  # invalid_schema_name, undefined_function, undefined_table
-
-_BY_SQLSTATE: dict[str, type[HoldsError]] = {
+_BY_CODE: dict[str, type[HoldsError]] = {
+    "23P01": HoldConflictError,  # exclusion_violation
     "55P03": HoldCutoffError,  # lock_not_available
     "57014": HoldCutoffError,  # query_canceled: statement_timeout
     "40P01": TransientError,  # deadlock_detected
     "40001": TransientError,  # serialization_failure
+    "42501": HoldAccessError,  # insufficient_privilege
+    "42703": SchemaBehindError,  # undefined_column
+    "PGRST204": SchemaBehindError,  # a column is not in PostgREST's schema cache
+    "PGRST202": SchemaBehindError,  # a function, or one of its parameters, is not
+    "PGRST000": HoldUnavailableError,  # PostgREST has no connection to the database
+    "PGRST001": HoldUnavailableError,
+    "PGRST002": HoldUnavailableError,  # nor a schema cache
+    "PGRST003": HoldUnavailableError,  # nor got one from its pool in time
+    "PGRST301": HoldAccessError,  # the token is not valid
+    "PGRST302": HoldAccessError,  # there is none, and anonymous access is off
+    "PGRST303": HoldAccessError,  # the token's claims do not hold, for example it expired
 }
 
+_BY_RAISED_NAME: dict[str, type[HoldsError]] = {
+    "HOLD_CONFLICT": HoldConflictError,
+    "HOLD_RATE_LIMIT": HoldRateLimitError,
+    "CUTOFF": HoldCutoffError,
+}
+"""What a function of the platform's own says by ``raise exception 'HOLD_RATE_LIMIT …'`` (P0001): a name, then text."""
 
-def translate(error: psycopg.Error) -> HoldsError | None:
-    """Return what a database error means to us, or None where it means nothing of ours and should go on as it is.
+_SCHEMA_MISSING = ("3F000", "42883", "42P01")  # invalid_schema_name, undefined_function, undefined_table
 
-    Decided by constraint name and SQLSTATE, never by text: messages are localised, and the DETAIL of an exclusion
-    violation names the other booking.
+
+def meaning_of(  # noqa: PLR0911  a table, one row a line
+    code: str, *, constraint: str | None = None, message: str | None = None, hint: str | None = None
+) -> HoldsError | None:
+    """Return what a SQLSTATE, or a code of PostgREST, means to us; None where it means nothing of ours.
+
+    Decided by code and constraint, never by text: messages are localised, and the DETAIL of an exclusion violation
+    names the other booking.
+
+    Args:
+        code: Five characters of SQLSTATE, or ``PGRST`` and three digits.
+        constraint: The constraint that was violated, where it is known.
+        message: The server's message, for errors whose words are ours or blame the caller.
+        hint: The server's hint.
     """
-    sqlstate = error.sqlstate
-    if sqlstate is None and isinstance(error, psycopg.DataError):
-        return HoldRequestError(str(error))  # psycopg cannot send it, for example a NUL character
-    if sqlstate is None:
-        # The connection broke, or never was; psycopg has no SQLSTATE to give.
-        return HoldOutcomeUnknownError() if isinstance(error, psycopg.OperationalError) else None
-    meaning = _BY_CONSTRAINT.get(error.diag.constraint_name or "") or _BY_SQLSTATE.get(sqlstate)
-    if meaning is None and sqlstate.startswith(("08", "57P0")):
-        meaning = HoldOutcomeUnknownError
-    elif meaning is None and (sqlstate in ("23514", "25001") or sqlstate.startswith("22")):
-        return HoldRequestError(error.diag.message_primary)
-    elif meaning is None and sqlstate in _SCHEMA_MISSING:
+    meaning = _BY_CONSTRAINT.get(constraint or "") or _BY_CODE.get(code)
+    if meaning is not None:
+        return meaning()
+    if code == "P0001" and (raised := _BY_RAISED_NAME.get((message or "").partition(" ")[0].rstrip(":"))):
+        return raised()
+    if code.startswith(("08", "57P0")):
+        return HoldOutcomeUnknownError()
+    if code in ("23514", "25001") or code.startswith("22"):
+        return HoldRequestError(message)
+    if code in _SCHEMA_MISSING:
         return MigrationError(
             "This database lacks the schema of holdwatch, or has an older one; run: holdwatch db migrate"
         )
-    elif meaning is None and sqlstate == "55000":
-        said = (error.diag.message_primary, error.diag.message_hint)
-        return EnforcementError([". ".join(part.rstrip(".") for part in said if part)])
-    return None if meaning is None else meaning()
+    if code == "55000":
+        return EnforcementError([". ".join(part.rstrip(".") for part in (message, hint) if part)])
+    return None
+
+
+def translate(error: psycopg.Error) -> HoldsError | None:
+    """Return what a database error means to us, or None where it means nothing of ours and should go on as it is."""
+    if error.sqlstate is not None:
+        said = error.diag
+        return meaning_of(
+            error.sqlstate, constraint=said.constraint_name, message=said.message_primary, hint=said.message_hint
+        )
+    if isinstance(error, psycopg.DataError):
+        return HoldRequestError(str(error))  # psycopg cannot send it, for example a NUL character
+    # The connection broke, or never was; psycopg has no SQLSTATE to give.
+    return HoldOutcomeUnknownError() if isinstance(error, psycopg.OperationalError) else None
 
 
 def raise_translated(error: psycopg.Error) -> NoReturn:

@@ -31,6 +31,9 @@ class HoldRequest:
         idempotency_key: Asking again with the same key gives the same hold. Made here unless the caller has one that
             outlives its process.
         event_context: Added to the context of every event of this hold.
+        request_fingerprint: What the key stands for where that is more than these tables in this window: a search that
+            tries one candidate after another under one key. Asking again with the same key and fingerprint gives the
+            hold that one of them got; None means these tables and this window.
     """
 
     restaurant_id: UUID
@@ -41,6 +44,7 @@ class HoldRequest:
     time_to_live: timedelta = DEFAULT_TIME_TO_LIVE
     idempotency_key: str = field(default_factory=_new_key)
     event_context: Mapping[str, Any] = field(default_factory=dict)
+    request_fingerprint: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +61,7 @@ class Hold:
         created_at: When it was made, by the database's clock, UTC.
         expires_at: When it ends unless confirmed; None once it is.
         is_replay: Whether this answers a request that had been answered before.
-        is_event_recorded: False where the hold stands but its event could not be written.
+        is_event_recorded: False where the hold stands but its event could neither be stored nor spooled.
     """
 
     id: UUID

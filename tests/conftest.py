@@ -39,9 +39,10 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_settings_from_outside(server_url: str) -> Iterator[None]:
-    """Keep the caller's own settings out of the tests."""
+def no_settings_from_outside(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the caller's own settings out of the tests, and the tests' events out of the caller's spool."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLDWATCH_SPOOL_DIRECTORY", str(tmp_path_factory.mktemp("spool")))
         patch.delenv("HOLDWATCH_DATABASE_URL", raising=False)
         patch.delenv("HOLDWATCH_ENVIRONMENT", raising=False)
         yield

@@ -12,6 +12,8 @@ class EventType(StrEnum):
     SELECTOR_SKIPPED = "capacity.selector.skipped"
     HOLD_CREATED = "capacity.hold.created"
     HOLD_CONFIRMED = "capacity.hold.confirmed"
+    HOLD_EXTENDED = "capacity.hold.extended"
+    HOLD_MOVED = "capacity.hold.moved"
     HOLD_RELEASED = "capacity.hold.released"
     HOLD_EXPIRED = "capacity.hold.expired"
     HOLD_STRICT_CONFLICT = "capacity.hold.strict_conflict"

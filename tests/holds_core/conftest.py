@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from holds_core import HoldClient, HoldRequest
+from holds_core.events.spool import EventSpool
 
 EVENING = datetime.now(UTC).replace(hour=18, minute=0, second=0, microsecond=0) + timedelta(days=3)
 
@@ -24,9 +26,15 @@ def template(small_template: str) -> str:
 
 
 @pytest.fixture
-def client(database_url: str) -> Iterator[HoldClient]:
+def spool(tmp_path: Path) -> EventSpool:
+    """A spool of this test's own."""
+    return EventSpool(tmp_path / "spool")
+
+
+@pytest.fixture
+def client(database_url: str, spool: EventSpool) -> Iterator[HoldClient]:
     """A client with a small pool."""
-    with HoldClient.connect(database_url, max_connections=4, deadline=timedelta(seconds=20)) as opened:
+    with HoldClient.connect(database_url, max_connections=4, deadline=timedelta(seconds=20), spool=spool) as opened:
         yield opened
 
 

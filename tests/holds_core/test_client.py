@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -29,6 +30,7 @@ from holds_core import (
 )
 from holds_core.database.connections import connect
 from holds_core.errors import raise_translated
+from holds_core.events.spool import DrainReport, EventSpool
 from tests.holds_core.conftest import EVENING, MakeRequest, event_counts
 
 SHORT = timedelta(milliseconds=1)
@@ -246,16 +248,40 @@ def test_lock_that_takes_too_long_is_a_cutoff(
 
 
 def test_broken_telemetry_does_not_fail_the_hold(
-    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, spool: EventSpool
 ) -> None:
-    """The hold stands, and says that its event is missing."""
+    """The hold stands; its event waits in the spool, and is stored once when telemetry is mended."""
     connection.execute("alter table holds.observability_events add constraint never check (false) not valid")
 
-    hold = client.place(make_request(uuid4()))
+    request = make_request(uuid4(), event_context={"channel": "web"})
+    hold = client.place(request)
+
+    assert hold.status == "held"
+    assert hold.is_event_recorded
+    assert event_counts(connection) == {}
+    assert spool.depth() == 1
+
+    connection.execute("alter table holds.observability_events drop constraint never")
+    assert spool.drain(connection) == DrainReport(drained=1, rejected=0)
+    assert client.place(request).is_replay
+    context = connection.execute("select context from holds.observability_events").fetchall()
+    assert [(row["holdId"], row["channel"]) for (row,) in context] == [(str(hold.id), "web")]
+
+
+def test_lost_event_is_said(
+    database_url: str, connection: psycopg.Connection, make_request: MakeRequest, tmp_path: Path
+) -> None:
+    """Neither the database nor the disk takes the event: the hold stands, and says so."""
+    connection.execute("alter table holds.observability_events add constraint never check (false) not valid")
+    (tmp_path / "file").touch()
+    unwritable = EventSpool(tmp_path / "file" / "spool")
+
+    with HoldClient.connect(database_url, spool=unwritable) as client:
+        hold = client.place(make_request(uuid4()))
 
     assert hold.status == "held"
     assert not hold.is_event_recorded
-    assert event_counts(connection) == {}
+    assert unwritable.dropped == 1
 
 
 def test_lost_connections_are_replaced_and_the_call_repeated(
@@ -469,8 +495,10 @@ def test_new_partitions_let_holds_through(
         assert client.place(make_request(uuid4())).is_event_recorded
 
 
-def test_locked_telemetry_does_not_hide_the_hold(client: HoldClient, database_url: str, restaurant_id: UUID) -> None:
-    """The events cannot be written for now: the booking has its tables, and its caller knows."""
+def test_locked_telemetry_does_not_hide_the_hold(
+    client: HoldClient, database_url: str, connection: psycopg.Connection, restaurant_id: UUID, spool: EventSpool
+) -> None:
+    """The events cannot be written for now: the booking has its tables, and the events wait."""
     table = Table(id=uuid4(), capacity=2)
     request = QuoteRequest(
         restaurant_id=restaurant_id,
@@ -484,18 +512,20 @@ def test_locked_telemetry_does_not_hide_the_hold(client: HoldClient, database_ur
         quote = quote_tables_for_booking(client, request)
 
     assert quote.hold is not None
-    assert not quote.hold.is_event_recorded
-    assert not quote.is_event_recorded
+    assert quote.is_event_recorded
+    spool.drain(connection)
+    assert event_counts(connection) == {"capacity.hold.created": 1, "capacity.selector.assignment": 1}
 
 
 def test_missing_settings_mean_strict(
-    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, spool: EventSpool
 ) -> None:
-    """What is not known to be off is on, and an event that has no environment is not said to be recorded."""
+    """What is not known to be off is on, and an event that has no environment waits until it has one."""
     connection.execute("delete from holds.settings")
     table = uuid4()
 
-    assert not client.place(make_request(table)).is_event_recorded
+    client.place(make_request(table))
+    assert spool.depth() == 1
     with pytest.raises(HoldConflictError):
         client.place(make_request(table))
 

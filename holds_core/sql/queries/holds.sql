@@ -12,12 +12,23 @@ from holds.create_table_hold(
     p_attempted_at => %(attempted_at)s,
     p_attempt => %(attempt)s,
     p_lock_timeout_ms => %(lock_timeout_ms)s,
-    p_event_context => %(event_context)s
+    p_event_context => %(event_context)s,
+    p_request_fingerprint => %(request_fingerprint)s
 );
 
 -- name: confirm_table_hold
 select *
 from holds.confirm_table_hold(%(hold_id)s, %(event_id)s, %(occurred_at)s, %(lock_timeout_ms)s);
+
+-- name: extend_table_hold
+select *
+from holds.extend_table_hold(%(hold_id)s, %(ttl_seconds)s, %(event_id)s, %(occurred_at)s, %(lock_timeout_ms)s);
+
+-- name: move_table_hold
+select *
+from holds.move_table_hold(
+    %(hold_id)s, %(table_ids)s, %(starts_at)s, %(ends_at)s, %(event_id)s, %(occurred_at)s, %(lock_timeout_ms)s
+);
 
 -- name: release_table_hold
 select *
@@ -40,7 +51,23 @@ select holds.record_event(
 select holds.is_holds_strict_conflicts_enabled();
 
 -- name: set_hold_conflict_enforcement
-select holds.set_hold_conflict_enforcement(%(enabled)s, %(reason)s);
+select holds.set_hold_conflict_enforcement(%(enabled)s, %(reason)s, %(on_overlap)s);
+
+-- name: set_hold_conflict_rollout
+select holds.set_hold_conflict_rollout(%(percentage)s, %(reason)s, %(on_overlap)s);
+
+-- name: set_restaurant_enforcement
+select holds.set_restaurant_enforcement(%(restaurant_id)s, %(is_strict)s, %(reason)s, %(on_overlap)s);
+
+-- name: set_hold_rate_limit
+select holds.set_hold_rate_limit(%(max_holds)s, %(per_seconds)s, %(restaurant_id)s);
+
+-- name: enforcement_status
+select *
+from holds.enforcement_status();
+
+-- name: detect_double_bookings
+select holds.detect_double_bookings();
 
 -- name: enforcement_problems
 select holds.enforcement_problems();

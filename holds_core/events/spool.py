@@ -1,0 +1,285 @@
+"""Events that the database could not take, kept on disk until it can.
+
+One folder, shared by all processes of a machine::
+
+    waiting.jsonl         appended to, a line per event
+    draining-<id>.jsonl   moved aside by whoever drains; deleted once its events are committed
+    rejected.jsonl        what nobody can store, each line with its reason
+
+A line is an event in the dialect that ``holdwatch events import`` reads. Identity is (id, occurred_at): an event that
+is drained twice, by a crash between the commit and the deletion, is stored once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+from uuid import UUID, uuid4
+
+import psycopg
+
+from holds_core.database.queries import query
+from holds_core.events.record import Event
+
+WAITING = "waiting.jsonl"
+REJECTED = "rejected.jsonl"
+_BATCH = 500
+
+_log = logging.getLogger("holds_core")
+
+
+@dataclass(frozen=True)
+class DrainReport:
+    """What a drain did.
+
+    Attributes:
+        drained: Events that are in the database now.
+        rejected: Lines that cannot be read, and events that the database refuses; kept in ``rejected.jsonl``.
+    """
+
+    drained: int
+    rejected: int
+
+
+def default_spool(environ: Mapping[str, str] = os.environ) -> EventSpool:
+    """Return the spool of this machine's user.
+
+    ``HOLDWATCH_SPOOL_DIRECTORY``, else ``holdwatch/spool`` under ``XDG_STATE_HOME``, else under ``~/.local/state``;
+    where there is no home, in the folder for temporary files.
+    """
+    if directory := environ.get("HOLDWATCH_SPOOL_DIRECTORY"):
+        return EventSpool(Path(directory))
+    if state := environ.get("XDG_STATE_HOME"):
+        return EventSpool(Path(state) / "holdwatch" / "spool")
+    if home := environ.get("HOME"):
+        return EventSpool(Path(home) / ".local" / "state" / "holdwatch" / "spool")
+    return EventSpool(Path(tempfile.gettempdir()) / f"holdwatch-spool-{os.getuid()}")
+
+
+class EventSpool:
+    """A folder of waiting events. Safe between threads and between processes.
+
+    Attributes:
+        directory: Made when the first event comes, for its owner alone.
+        dropped: Events that this process could not even spool.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.dropped = 0
+        self._lock = threading.Lock()
+
+    def append(self, event: Event) -> bool:
+        """Keep an event, on disk when this returns; return whether that worked.
+
+        Never raises: where the disk is full or the folder cannot be written, the event is counted in ``dropped`` and a
+        warning says how many there are by now.
+        """
+        try:
+            line = _line_of(event)
+            with self._lock:
+                self._append(WAITING, line)
+        except (OSError, TypeError, ValueError) as error:
+            self.dropped += 1
+            if _is_worth_saying(self.dropped):
+                _log.warning("%d events could not be spooled to %s: %s", self.dropped, self.directory, error)
+            return False
+        return True
+
+    def depth(self) -> int:
+        """Return how many events wait."""
+        return sum(len(_lines(path.read_bytes())) for path in self._waiting_files())
+
+    def oldest_at(self) -> datetime | None:
+        """Return when the oldest waiting event happened; None where none waits."""
+        times = [
+            event.occurred_at
+            for path in self._waiting_files()
+            for line in _lines(path.read_bytes())
+            if isinstance(event := _event_of(line), Event)
+        ]
+        return min(times, default=None)
+
+    def rejected(self) -> int:
+        """Return how many lines were set aside."""
+        try:
+            return len(_lines((self.directory / REJECTED).read_bytes()))
+        except FileNotFoundError:
+            return 0
+
+    def drain(self, connection: psycopg.Connection[Any]) -> DrainReport:
+        """Bring what waits into the database, and delete it here once that is committed.
+
+        Two drains at once are safe, and so is a crash at any point: what another one has in hand is left to it, and
+        what a crashed one left behind is taken up.
+
+        Args:
+            connection: In autocommit mode, as a role that may execute ``holds.record_event``.
+
+        Raises:
+            psycopg.Error: The database cannot be written to; everything that is not stored yet stays.
+        """
+        drained = 0
+        rejected = 0
+        self._move_aside()
+        for path in sorted(self.directory.glob("draining-*.jsonl")):
+            with _locked(path) as file:
+                if file is None:
+                    continue  # in another one's hands, or drained by it
+                for batch in _batches(_lines(file.read())):
+                    refusals = _store(connection, batch)
+                    drained += len(batch) - len(refusals)
+                    rejected += len(refusals)
+                    for line, reason in refusals:
+                        self._append(REJECTED, _rejection(line, reason))
+                path.unlink()
+        return DrainReport(drained, rejected)
+
+    def _waiting_files(self) -> Iterator[Path]:
+        for pattern in ("draining-*.jsonl", WAITING):
+            for path in sorted(self.directory.glob(pattern)):
+                if path.exists():
+                    yield path
+
+    def _move_aside(self) -> None:
+        waiting = self.directory / WAITING
+        with _locked(waiting, is_patient=True) as file:
+            if file is not None and os.fstat(file.fileno()).st_size > 0:
+                waiting.rename(self.directory / f"draining-{uuid4().hex}.jsonl")
+
+    def _append(self, name: str, line: bytes) -> None:
+        """Append a line to one of the files, whole or not at all, and wait until the disk has it."""
+        path = self.directory / name
+        while True:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if not _is_still(path, descriptor):
+                    continue  # moved aside between opening and locking
+                size = os.fstat(descriptor).st_size
+                # What a crash has torn off stays a line of its own, and is set aside when it is drained.
+                torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+                _write_whole(descriptor, (b"\n" if torn else b"") + line, size)
+                return
+            finally:
+                os.close(descriptor)
+
+
+def _write_whole(descriptor: int, data: bytes, size_before: int) -> None:
+    try:
+        written = 0
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+        os.fsync(descriptor)
+    except OSError:
+        # A full disk may have taken half of it.
+        with suppress(OSError):
+            os.ftruncate(descriptor, size_before)
+        raise
+
+
+@contextmanager
+def _locked(path: Path, *, is_patient: bool = False) -> Iterator[IO[bytes] | None]:
+    """Open and lock a file for the block; None where it is gone, or locked by another and there is no patience."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        yield None
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if is_patient else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        yield file if _is_still(path, file.fileno()) else None
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Tell whether the path still names the file that was opened."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _store(connection: psycopg.Connection[Any], lines: Sequence[bytes]) -> list[tuple[bytes, str]]:
+    """Store a batch in one transaction; return the lines that cannot be, each with the reason."""
+    refusals: list[tuple[bytes, str]] = []
+    with connection.transaction():
+        for line in lines:
+            event = _event_of(line)
+            if isinstance(event, str):
+                refusals.append((line, event))
+                continue
+            try:
+                with connection.transaction():
+                    row = connection.execute(query("record_event"), event.parameters()).fetchone()
+            except psycopg.DataError as error:
+                refusals.append((line, str(error.diag.message_primary or error)))
+                continue
+            is_recorded = row is not None and next(iter(row.values() if isinstance(row, dict) else row))
+            if not is_recorded:
+                refusals.append((line, "the database refused it; its log says why"))
+    return refusals
+
+
+def _batches(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(lines), _BATCH):
+        yield lines[start : start + _BATCH]
+
+
+def _lines(content: bytes) -> list[bytes]:
+    return [line for line in content.split(b"\n") if line.strip()]
+
+
+def _line_of(event: Event) -> bytes:
+    fields = {
+        "id": str(event.id),
+        "occurred_at": event.occurred_at.isoformat(),
+        "event_type": str(event.event_type),
+        "severity": str(event.severity),
+        "source": event.source,
+        "restaurant_id": None if event.restaurant_id is None else str(event.restaurant_id),
+        "booking_id": None if event.booking_id is None else str(event.booking_id),
+        "context": dict(event.context),
+    }
+    return json.dumps(fields, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _event_of(line: bytes) -> Event | str:
+    """Read a line back; a text says why it cannot be."""
+    try:
+        fields = json.loads(line)
+        return Event(
+            id=UUID(fields["id"]),
+            occurred_at=datetime.fromisoformat(fields["occurred_at"]),
+            event_type=fields["event_type"],
+            severity=fields["severity"],
+            source=fields["source"],
+            restaurant_id=None if fields["restaurant_id"] is None else UUID(fields["restaurant_id"]),
+            booking_id=None if fields["booking_id"] is None else UUID(fields["booking_id"]),
+            context=fields["context"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"it cannot be read ({type(error).__name__}: {error}); as a rule a crash has cut it off"
+
+
+def _rejection(line: bytes, reason: str) -> bytes:
+    return json.dumps({"reason": reason, "line": line.decode(errors="replace")}).encode() + b"\n"
+
+
+def _is_worth_saying(count: int) -> bool:
+    """Tell whether a count is 1, 10, 100, …: a log must not drown in what it warns of."""
+    return str(count).rstrip("0") == "1"
