@@ -36,7 +36,7 @@ from holds_core.calls import (
     moved_from,
     place_parameters,
 )
-from holds_core.database.connections import CONNECTION_PARAMETERS
+from holds_core.database.connections import CONNECTION_PARAMETERS, connection_parameters
 from holds_core.database.queries import query
 from holds_core.database.severing import severed_after, severed_after_async
 from holds_core.errors import (
@@ -169,7 +169,7 @@ async def _is_alive_async(connection: psycopg.AsyncConnection[Any]) -> bool:
     return True
 
 
-def _connection_parameters(deadline: timedelta, *, transaction_pooling: bool) -> dict[str, Any]:
+def _connection_parameters(url: str, deadline: timedelta, *, transaction_pooling: bool) -> dict[str, Any]:
     common = {"autocommit": True, "row_factory": dict_row, "application_name": "holdwatch-client"}
     if transaction_pooling:
         # Another client's call comes over the same server connection: nothing may be prepared or set on it.
@@ -179,7 +179,7 @@ def _connection_parameters(deadline: timedelta, *, transaction_pooling: bool) ->
     # What takes longer than its caller waits is given up by the server too.
     timeout_ms = int(deadline.total_seconds() * 1000 * SERVER_SHARE) + 1
     options = f"{CONNECTION_PARAMETERS['options']} -c statement_timeout={timeout_ms}"
-    return CONNECTION_PARAMETERS | common | {"options": options}
+    return connection_parameters(url, **common, options=options)
 
 
 class HoldClient:
@@ -227,7 +227,7 @@ class HoldClient:
                 transaction to transaction (PgBouncer's transaction mode, Supabase's port 6543): then nothing is
                 prepared, and no session setting is relied on.
         """
-        parameters = _connection_parameters(deadline, transaction_pooling=transaction_pooling)
+        parameters = _connection_parameters(url, deadline, transaction_pooling=transaction_pooling)
         with ConnectionPool(url, min_size=1, max_size=max_connections, kwargs=parameters, open=False) as pool:
             client = cls(pool, deadline=deadline, spool=spool)
             yield client
@@ -401,7 +401,7 @@ class AsyncHoldClient:
         transaction_pooling: bool = False,
     ) -> AsyncIterator[Self]:
         """See :meth:`HoldClient.connect`."""
-        parameters = _connection_parameters(deadline, transaction_pooling=transaction_pooling)
+        parameters = _connection_parameters(url, deadline, transaction_pooling=transaction_pooling)
         async with AsyncConnectionPool(
             url, min_size=1, max_size=max_connections, kwargs=parameters, open=False
         ) as pool:

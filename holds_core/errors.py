@@ -137,7 +137,7 @@ class MigrationError(HoldsError):
 
 
 class SchemaBehindError(MigrationError):
-    """The schema, or an API's cache of it, is older than this program. Migrate, or reload the API's schema cache."""
+    """The schema, or an API's cache of it, is older than this program. Migrate the one, or reload the other."""
 
 
 class SettingsError(HoldsError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 CONNECT_TIMEOUT_SECONDS = 10
 
@@ -15,11 +16,19 @@ CONNECTION_PARAMETERS: dict[str, Any] = {
 }
 
 
+def connection_parameters(url: str, **changes: Any) -> dict[str, Any]:
+    """Return what to pass beside a URL: what it says itself stays, and its ``options`` stand beside ours."""
+    said = conninfo_to_dict(url)
+    parameters = CONNECTION_PARAMETERS | changes
+    options = " ".join(str(part) for part in (said.get("options"), parameters.get("options")) if part)
+    return {name: value for name, value in parameters.items() if name not in said} | {"options": options}
+
+
 def connect(url: str, *, autocommit: bool = True, application_name: str = "holdwatch") -> psycopg.Connection:
     """Open a connection to the database at ``url`` whose session runs in UTC.
 
     Raises:
         psycopg.OperationalError: The server cannot be reached or refuses the login.
     """
-    parameters = CONNECTION_PARAMETERS | {"application_name": application_name}
+    parameters = connection_parameters(url, application_name=application_name)
     return psycopg.connect(url, autocommit=autocommit, **parameters)

@@ -17,7 +17,7 @@ import psycopg
 
 from holds_core.database.queries import query
 from holds_core.database.settings import RETENTION_DAYS, Environment
-from holds_core.errors import MigrationError
+from holds_core.errors import MigrationError, SchemaBehindError
 
 MINIMUM_SERVER_VERSION = 150000
 PARTITION_DAYS_AHEAD = 14
@@ -110,15 +110,37 @@ def migrate(
     return MigrationReport(tuple(applied_now), len(applied), stored)
 
 
+def has_schema(connection: psycopg.Connection) -> bool:
+    """Tell whether the database has been migrated at all."""
+    row = connection.execute(query("has_schema")).fetchone()
+    return row is not None and bool(row[0])
+
+
 def require_schema(connection: psycopg.Connection) -> None:
-    """Make sure that the database has been migrated at all.
+    """Make sure that the database has the schema of this program.
 
     Raises:
-        MigrationError: It has not.
+        MigrationError: It has none, or an older one.
     """
-    row = connection.execute(query("has_schema")).fetchone()
-    if row is None or not row[0]:
+    if not has_schema(connection):
         raise MigrationError("This database has no holdwatch schema; make it with: holdwatch db migrate")
+    applied = {number for number, _, _ in connection.execute(query("list_migrations"))}
+    if missing := [migration.name for migration in load_migrations() if migration.number not in applied]:
+        raise SchemaBehindError(
+            f"This database has an older schema ({len(missing)} migrations behind, the next is {missing[0]}); bring it "
+            "up to date with: holdwatch db migrate"
+        )
+
+
+def stored_environment(connection: psycopg.Connection) -> Environment | None:
+    """Return the environment that the hold tables of this database serve; None where nothing is stored."""
+    row = connection.execute(query("stored_environment")).fetchone()
+    return None if row is None else Environment(row[0])
+
+
+def change_environment(connection: psycopg.Connection, environment: Environment) -> None:
+    """Let the hold tables of this database serve another environment from now on; events of the past keep theirs."""
+    connection.execute(query("change_environment"), {"environment": environment})
 
 
 def ensure_event_partitions(connection: psycopg.Connection) -> int:

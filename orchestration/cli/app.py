@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from importlib.metadata import version
 from types import FrameType
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import psycopg
 import typer
@@ -17,10 +18,23 @@ from orchestration.cli import dashboards, db, demo, enforcement, events, holds, 
 app = typer.Typer(
     name="holdwatch",
     no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     help="Makes double-booked restaurant tables impossible, and shows it.",
     epilog="Start with: make demo. Every command takes --help; report commands take --json.",
 )
+
+
+@app.callback()
+def root(
+    is_version_wanted: Annotated[bool, typer.Option("--version", help="Print the version, and end.")] = False,
+) -> None:
+    """Makes double-booked restaurant tables impossible, and shows it."""
+    if is_version_wanted:
+        typer.echo(f"holdwatch {version('holdwatch')}")
+        raise typer.Exit
+
+
 app.command()(demo.demo)
 app.command()(up.up)
 app.command()(soak.soak)
@@ -41,6 +55,7 @@ def main() -> NoReturn:
     """Run the command line; exit 0 when done, 1 when it failed, 2 when the call was wrong."""
     # Pools say of every connection that breaks; what comes of it is said once, by the command.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="holdwatch: %(message)s")
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:

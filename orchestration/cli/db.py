@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from holds_core.database.connections import connect
-from holds_core.database.settings import Settings
+from holds_core.database.migrations import change_environment as store_environment
+from holds_core.database.migrations import migrate as migrate_schema
+from holds_core.database.settings import Environment, Settings
 from orchestration.cli.output import JsonOption, notes, print_json
 from orchestration.database import open_database
 from orchestration.errors import ServerError
@@ -75,22 +79,33 @@ def url() -> None:
 
 
 @app.command()
-def migrate(json: JsonOption = False) -> None:
-    """Bring the schema up to date. Harmless to repeat; two at once are safe."""
-    with open_database(migrated=False) as database:
-        report = database.migrate()
+def migrate(
+    change_environment: Annotated[
+        Environment | None,
+        typer.Option(help="Let the holds of this database count as those of this environment from now on."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Bring the schema up to date. Harmless to repeat; two at once are safe.
+
+    The first migrate stores HOLDWATCH_ENVIRONMENT (dev where it is unset) as the one that the hold tables and the
+    switch serve. Later ones leave it, unless told with --change-environment.
+    """
+    with open_database(migrated=False) as database, connect(database.url) as connection:
+        report = migrate_schema(connection, change_environment or database.environment)
+        if change_environment is not None:
+            store_environment(connection, change_environment)
+    environment = change_environment or report.environment
     if json:
-        print_json(
-            {"applied": report.applied, "already_applied": report.already_applied, "environment": report.environment}
-        )
+        print_json({"applied": report.applied, "already_applied": report.already_applied, "environment": environment})
         return
-    if (wanted := Settings.from_environ().environment) != report.environment:
+    if (wanted := Settings.from_environ().environment) != environment:
         notes.print(
-            f"This database has served {report.environment} since its first migrate; HOLDWATCH_ENVIRONMENT={wanted} "
-            "does not change that."
+            f"This database serves {environment}; HOLDWATCH_ENVIRONMENT={wanted} does not change that "
+            f"(--change-environment {wanted} does)."
         )
     for name in report.applied:
         typer.echo(f"applied {name}")
     if not report.applied:
         typer.echo(f"Nothing to do: all {report.already_applied} migrations were applied before.")
-    typer.echo(f"environment: {report.environment}")
+    typer.echo(f"environment: {environment}")

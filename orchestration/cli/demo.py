@@ -43,6 +43,7 @@ def demo(
         with pipeline_progress() as show:
             report = run_pipeline(database, show)
         shortfalls += _view_shortfalls(database, summary)
+        is_embedded = database.is_embedded
 
     results.rule("holdwatch demo")
     print_summary(summary)
@@ -65,18 +66,20 @@ def demo(
         f"{summary.double_bookings} double bookings.[/bold] Done in {seconds:.0f} s."
     )
     results.print("\nWhat to try next:")
-    for what, command in _NEXT:
+    for what, command in _next(is_embedded=is_embedded):
         results.print(f"  {what}:\n      {command}", markup=False, soft_wrap=True)
 
 
-_NEXT = (
-    ("Dagster's UI, with the schedule on", "make up"),
-    ("Ten times the load", ".venv/bin/holdwatch soak --requests 10000"),
-    ("Proof that overlapping holds are refused", ".venv/bin/holdwatch enforcement check"),
-    ("Your own events, from JSONL, CSV or Parquet", ".venv/bin/holdwatch events import FILE"),
-    ("The views, in the schema analytics", '.venv/bin/holdwatch db start && psql "$(.venv/bin/holdwatch db url)"'),
-    ("The test suite, on real PostgreSQL", "make test"),
-)
+def _next(*, is_embedded: bool) -> list[tuple[str, str]]:
+    psql = 'psql "$(.venv/bin/holdwatch db url)"'
+    return [
+        ("Dagster's UI, with the schedule on", "make up"),
+        ("Ten times the load", ".venv/bin/holdwatch soak --requests 10000"),
+        ("Proof that overlapping holds are refused", ".venv/bin/holdwatch enforcement check"),
+        ("Your own events, from JSONL, CSV or Parquet", ".venv/bin/holdwatch events import FILE"),
+        ("The views, in the schema analytics", f".venv/bin/holdwatch db start && {psql}" if is_embedded else psql),
+        ("The test suite, on real PostgreSQL", "make test"),
+    ]
 
 
 def _enforcement_shortfalls(database: Database) -> list[str]:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated
+from uuid import UUID
 
+import psycopg
 import typer
 
-from holds_core import is_holds_strict_conflicts_enabled, set_hold_conflict_enforcement
+from holds_core import set_hold_conflict_enforcement
 from holds_core.database.connections import connect
-from holds_core.enforcement import enforcement_problems
+from holds_core.enforcement import (
+    OnOverlap,
+    enforcement_problems,
+    enforcement_status,
+    set_hold_conflict_rollout,
+    set_restaurant_enforcement,
+)
 from orchestration.cli.output import JsonOption, print_json
 from orchestration.database import open_existing_database
 
@@ -17,34 +28,73 @@ app = typer.Typer(
 )
 
 ReasonOption = Annotated[str, typer.Option(help="Why; it is recorded with who switched and when.")]
+RestaurantOption = Annotated[UUID | None, typer.Option(help="Only this restaurant, whatever the rollout says.")]
+OverlapsOption = Annotated[
+    OnOverlap,
+    typer.Option(
+        help="Where live windows overlap already: refuse to switch, or grandfather them. Those stay until they end; "
+        "nothing new comes in beside them."
+    ),
+]
 
 
 @app.command()
 def status(json: JsonOption = False) -> None:
-    """Say whether overlapping holds are refused."""
+    """Say whether overlapping holds are refused, for whom, since when, by whom and why."""
     with open_existing_database() as database, connect(database.url) as connection:
-        is_enabled = is_holds_strict_conflicts_enabled(connection)
+        found = enforcement_status(connection)
     if json:
-        print_json({"is_enabled": is_enabled})
-    else:
-        typer.echo(f"Strict conflicts are {'on: overlapping holds are refused' if is_enabled else 'OFF'}.")
+        print_json(asdict(found))
+        return
+    typer.echo(f"Strict conflicts are {'on: overlapping holds are refused' if found.is_enabled else 'OFF'}.")
+    if found.strict_percentage < 100:
+        typer.echo(f"Rollout: {found.strict_percentage} % of the restaurants; the others record what would be refused.")
+    if found.changed_at is not None:
+        typer.echo(f"Changed {found.changed_at:%Y-%m-%d %H:%M:%S} UTC by {found.changed_by}: {found.reason}")
+    if found.unenforced_window_count:
+        typer.echo(
+            f"Live windows beside the constraint: {found.unenforced_window_count}, overlapping others "
+            f"{found.overlap_count} times. List them with: holdwatch holds conflicts"
+        )
 
 
 @app.command()
-def on(reason: ReasonOption) -> None:
+def on(reason: ReasonOption, overlaps: OverlapsOption = "refuse", restaurant: RestaurantOption = None) -> None:
     """Refuse overlapping holds from now on.
 
-    Waits for holds that are being placed. Refuses while live windows overlap: see `holdwatch holds conflicts`.
+    Waits for holds that are being placed. Refuses while live windows overlap, unless told to grandfather them.
     """
-    _switch(enabled=True, reason=reason)
-    typer.echo("Strict conflicts are on: overlapping holds are refused.")
+    with _operator(reason) as connection:
+        if restaurant is not None:
+            set_restaurant_enforcement(
+                connection, restaurant_id=restaurant, is_strict=True, reason=reason, on_overlap=overlaps
+            )
+        else:
+            set_hold_conflict_enforcement(connection, enabled=True, reason=reason, on_overlap=overlaps)
+    typer.echo(f"Strict conflicts are on{_for(restaurant)}: overlapping holds are refused.")
 
 
 @app.command()
-def off(reason: ReasonOption) -> None:
+def off(reason: ReasonOption, restaurant: RestaurantOption = None) -> None:
     """Let overlapping holds through, at once. Each one is recorded as what strict mode would have refused."""
-    _switch(enabled=False, reason=reason)
-    typer.echo("Strict conflicts are OFF. Switch back with: holdwatch enforcement on --reason …")
+    with _operator(reason) as connection:
+        if restaurant is not None:
+            set_restaurant_enforcement(connection, restaurant_id=restaurant, is_strict=False, reason=reason)
+        else:
+            set_hold_conflict_enforcement(connection, enabled=False, reason=reason)
+    typer.echo(f"Strict conflicts are OFF{_for(restaurant)}. Switch back with: holdwatch enforcement on --reason …")
+
+
+@app.command()
+def rollout(
+    percentage: Annotated[int, typer.Argument(min=0, max=100, help="Of a hundred restaurants, how many are strict.")],
+    reason: ReasonOption,
+    overlaps: OverlapsOption = "refuse",
+) -> None:
+    """Make a share of the restaurants strict. Raising it adds restaurants and removes none."""
+    with _operator(reason) as connection:
+        set_hold_conflict_rollout(connection, percentage=percentage, reason=reason, on_overlap=overlaps)
+    typer.echo(f"Strict conflicts are for {percentage} % of the restaurants, while they are on.")
 
 
 @app.command()
@@ -65,8 +115,13 @@ def check(json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-def _switch(*, enabled: bool, reason: str) -> None:
+@contextmanager
+def _operator(reason: str) -> Iterator[psycopg.Connection]:
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
     with open_existing_database() as database, connect(database.url) as connection:
-        set_hold_conflict_enforcement(connection, enabled=enabled, reason=reason)
+        yield connection
+
+
+def _for(restaurant: UUID | None) -> str:
+    return "" if restaurant is None else f" for restaurant {restaurant}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,16 +16,11 @@ from holds_core.database.connections import connect
 from holds_core.events.errors import EventImportError
 from holds_core.events.importer import ImportReport, import_file
 from holds_core.events.readers import open_reader
+from holds_core.events.spool import REJECTED, default_spool
 from orchestration.cli.output import JsonOption, notes, print_json, results
-from orchestration.database import open_database
+from orchestration.database import open_database, open_existing_database
 
-app = typer.Typer(no_args_is_help=True)
-
-
-@app.callback()
-def events() -> None:
-    """Events: from files into the database."""
-    # A callback, even an empty one, keeps typer from dropping the name of a group's only command.
+app = typer.Typer(no_args_is_help=True, help="Events: from files, and from the spool, into the database.")
 
 
 @app.command("import")
@@ -57,6 +53,23 @@ def import_(
         print_json(_as_object(reports))
     else:
         _print_table(reports)
+
+
+@app.command()
+def drain(json: JsonOption = False) -> None:
+    """Bring the events that wait in this machine's spool into the database.
+
+    Clients do it by themselves once the database is back; this is for those that ended before. Harmless to repeat.
+    """
+    spool = default_spool()
+    with open_existing_database() as database, connect(database.url) as connection:
+        report = spool.drain(connection)
+    if json:
+        print_json({"directory": str(spool.directory), **asdict(report)})
+        return
+    typer.echo(f"{report.drained} events drained from {spool.directory}.")
+    if report.rejected:
+        typer.echo(f"{report.rejected} rejected, each with its reason: {spool.directory / REJECTED}")
 
 
 @contextmanager

@@ -1,7 +1,11 @@
-"""``holdwatch holds``: look at holds, find double bookings, release, sweep."""
+"""``holdwatch holds``: look at holds, find double bookings, extend, move, release, sweep."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,13 +13,16 @@ import typer
 from psycopg.rows import dict_row
 from rich.table import Column, Table
 
-from holds_core import HoldClient, HoldNotFoundError
+from holds_core import Hold, HoldClient, HoldNotFoundError
 from holds_core.database.connections import connect
 from holds_core.database.queries import query
+from holds_core.enforcement import set_hold_rate_limit
+from holds_core.events.spool import default_spool
+from holds_core.sweeper import sweep_holds
 from orchestration.cli.output import JsonOption, print_json, results
 from orchestration.database import open_existing_database
 
-app = typer.Typer(no_args_is_help=True, help="Look at holds, find double bookings, release, sweep.")
+app = typer.Typer(no_args_is_help=True, help="Look at holds, find double bookings, extend, move, release.")
 
 LimitOption = Annotated[int, typer.Option(min=1, help="At most this many rows.")]
 HoldArgument = Annotated[UUID, typer.Argument(help="The hold's id.")]
@@ -54,12 +61,22 @@ def show(hold_id: HoldArgument, json: JsonOption = False) -> None:
 
 
 @app.command()
-def conflicts(limit: LimitOption = 100, json: JsonOption = False) -> None:
-    """List double bookings: pairs of live windows of different bookings on one table. Exits 1 if there is any.
+def conflicts(
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="Also pairs that have ended, made since this time (UTC), for example 2030-01-31."),
+    ] = None,
+    limit: LimitOption = 100,
+    json: JsonOption = False,
+) -> None:
+    """List double bookings: overlapping windows of different bookings on one table. Exits 1 if there is any.
 
     Looks at the rows themselves, so that it also finds what was made while enforcement was off.
     """
-    rows = _rows("double_bookings", {"limit": limit})
+    if since is None:
+        rows = _rows("double_bookings", {"limit": limit})
+    else:
+        rows = _rows("double_bookings_since", {"since": since.replace(tzinfo=UTC), "limit": limit})
     if json:
         print_json({"double_bookings": rows})
     else:
@@ -70,19 +87,98 @@ def conflicts(limit: LimitOption = 100, json: JsonOption = False) -> None:
 
 
 @app.command()
+def extend(
+    hold_id: HoldArgument,
+    minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="How long it lasts from now, at least.")] = 5,
+) -> None:
+    """Let a hold last longer. A confirmed one lasts anyway; one that is over stays over."""
+    with _client() as client:
+        hold = client.extend(hold_id, timedelta(minutes=minutes))
+    typer.echo(f"The hold is {hold.status}, {_lasts(hold)}.")
+
+
+@app.command()
+def move(
+    hold_id: HoldArgument,
+    table: Annotated[list[UUID] | None, typer.Option(help="The tables it gets; repeat it for several.")] = None,
+    starts_at: Annotated[datetime | None, typer.Option(help="When its window starts, UTC.")] = None,
+    ends_at: Annotated[datetime | None, typer.Option(help="When its window ends, UTC.")] = None,
+) -> None:
+    """Move a hold, confirmed or not, to other tables or another window: all of it, or nothing.
+
+    Example: holdwatch holds move HOLD --table TABLE --starts-at 2030-01-31T18:30 --ends-at 2030-01-31T20:30
+    """
+    if table is None and starts_at is None and ends_at is None:
+        raise typer.BadParameter("say where to: --table, --starts-at, --ends-at")
+    with _client() as client:
+        hold = client.move(
+            hold_id,
+            table_ids=table,
+            starts_at=None if starts_at is None else starts_at.replace(tzinfo=UTC),
+            ends_at=None if ends_at is None else ends_at.replace(tzinfo=UTC),
+        )
+    typer.echo(
+        f"The hold is {hold.status}, {_lasts(hold)}, from {_text(hold.starts_at)} to {_text(hold.ends_at)} UTC on:"
+    )
+    for table_id in hold.table_ids:
+        typer.echo(str(table_id))
+
+
+@app.command()
 def release(hold_id: HoldArgument) -> None:
     """Free the tables of a hold, confirmed or not. Repeating it is harmless."""
-    with open_existing_database() as database, HoldClient.connect(database.url, max_connections=1) as client:
+    with _client() as client:
         hold = client.release(hold_id)
     typer.echo(f"The hold is {hold.status}.")
 
 
 @app.command()
-def sweep() -> None:
-    """End the holds whose time is over. Safe beside itself, and beside whatever places holds."""
-    with open_existing_database() as database, HoldClient.connect(database.url, max_connections=1) as client:
-        count = client.expire()
-    typer.echo(f"{count} {'hold' if count == 1 else 'holds'} expired.")
+def limit(
+    max_holds: Annotated[int | None, typer.Argument(min=1, help="Most holds; leave it out with --none.")] = None,
+    per_seconds: Annotated[float, typer.Option(min=0.001, max=86_400, help="In how many seconds.")] = 60,
+    restaurant: Annotated[UUID | None, typer.Option(help="Only this restaurant; else the default of all.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="Take the limit away.")] = False,
+) -> None:
+    """Limit how many holds a restaurant may place. Refused ones end in HOLD_RATE_LIMIT and count for nothing.
+
+    Example: holdwatch holds limit 120 --per-seconds 60
+    """
+    if none == (max_holds is not None):
+        raise typer.BadParameter("give a number of holds, or --none")
+    with open_existing_database() as database, connect(database.url) as connection:
+        set_hold_rate_limit(connection, max_holds=max_holds, per_seconds=per_seconds, restaurant_id=restaurant)
+    whom = "every restaurant" if restaurant is None else f"restaurant {restaurant}"
+    typer.echo(f"No limit for {whom}." if none else f"At most {max_holds} holds in {per_seconds:g} s for {whom}.")
+
+
+@app.command()
+def sweep(json: JsonOption = False) -> None:
+    """End the holds whose time is over, and record double bookings that nobody has recorded yet.
+
+    Safe beside itself, and beside whatever places holds. The schedule of `holdwatch up` does it every minute.
+    """
+    with open_existing_database() as database, connect(database.url) as connection:
+        report = sweep_holds(connection, default_spool())
+    if json:
+        print_json(asdict(report))
+        return
+    typer.echo(
+        f"{report.expired} holds expired, {report.double_bookings} new double bookings, "
+        f"{report.drained} events drained from the spool."
+    )
+
+
+@contextmanager
+def _client() -> Iterator[HoldClient]:
+    with (
+        open_existing_database() as database,
+        HoldClient.connect(database.url, max_connections=1) as client,
+    ):
+        yield client
+
+
+def _lasts(hold: Hold) -> str:
+    return "lasting" if hold.expires_at is None else f"until {_text(hold.expires_at)} UTC"
 
 
 def _rows(name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

@@ -97,7 +97,7 @@ def summary_rows(report: PipelineReport) -> list[tuple[str, str]]:
             f"{report.expectations_failed} failed",
         ),
         ("models", f"{report.models_built} built"),
-        ("tests", f"{report.tests_passed} passed, {report.tests_failed} failed"),
+        ("tests", f"{report.tests_passed} passed, {report.tests_warned} warned, {report.tests_failed} failed"),
         (
             "dashboard files",
             f"{len(report.files)} up to date in {', '.join(folders)}" if report.files else "left as they were",

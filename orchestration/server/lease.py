@@ -42,8 +42,9 @@ class ServerLease:
     def keep(self) -> bool:
         """Start the server and leave it up until :meth:`release`; return whether it was started by this call."""
         with self._transition():
+            was_started = self.server.start()
             self._keep_file.touch()
-            return self.server.start()
+            return was_started
 
     def release(self) -> bool:
         """Stop the server now, or with the last command that uses it; return whether it is stopped now."""

@@ -39,3 +39,14 @@ where
     and (two.expires_at is null or two.expires_at > clock_timestamp())
 order by began_at desc
 limit %(limit)s;
+
+-- name: double_bookings_since
+-- The same with those that have ended, of which one was made since a time.
+select
+    restaurant_id, table_id, first_hold_id, second_hold_id,
+    lower(shared_during) as overlap_starts_at,
+    upper(shared_during) as overlap_ends_at,
+    began_at, is_live
+from holds.double_bookings_since(%(since)s)
+order by began_at desc
+limit %(limit)s;

@@ -33,5 +33,9 @@ on conflict (is_singleton) do nothing;
 select environment
 from holds.settings;
 
+-- name: change_environment
+update holds.settings
+set environment = %(environment)s;
+
 -- name: ensure_event_partitions
 select holds.ensure_event_partitions(%(first_day)s, %(last_day)s);

@@ -1,0 +1,60 @@
+"""What has to be done now and then: end what is over, say what is double-booked, store what waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from holds_core.database.queries import query
+from holds_core.enforcement import detect_double_bookings
+from holds_core.errors import raise_translated
+from holds_core.events.spool import EventSpool
+
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """What one sweep did.
+
+    Attributes:
+        expired: Holds that were marked as expired.
+        double_bookings: Double bookings that were recorded, each for the first time.
+        drained: Events that came from the spool into the database.
+        rejected: Spooled events that the database refuses; set aside in the spool's folder.
+    """
+
+    expired: int
+    double_bookings: int
+    drained: int
+    rejected: int
+
+
+def sweep_holds(connection: psycopg.Connection[Any], spool: EventSpool) -> SweepReport:
+    """Sweep once. Safe beside itself, and beside whatever places holds.
+
+    Args:
+        connection: In autocommit mode, as a role that may execute the functions of ``holds_app``.
+        spool: The spool of this machine.
+
+    Raises:
+        HoldsError: The database refuses.
+        psycopg.Error: It cannot be reached.
+    """
+    expired = 0
+    try:
+        while (count := _expire(connection)) > 0:
+            expired += count
+    except psycopg.Error as error:
+        raise_translated(error)
+    drained = spool.drain(connection)
+    return SweepReport(expired, detect_double_bookings(connection), drained.drained, drained.rejected)
+
+
+def _expire(connection: psycopg.Connection[Any]) -> int:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(query("expire_table_holds"), {"limit": _BATCH}).fetchone()
+    return 0 if row is None else int(row[0])
