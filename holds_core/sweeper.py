@@ -58,3 +58,10 @@ def _expire(connection: psycopg.Connection[Any]) -> int:
     with connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(query("expire_table_holds"), {"limit": _BATCH}).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def is_sweep_due(connection: psycopg.Connection[Any], spool: EventSpool) -> bool:
+    """Tell whether a sweep would find anything to do: something that expired, is new, or waits."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(query("is_sweep_due")).fetchone()
+    return spool.depth() > 0 or (row is not None and bool(row[0]))

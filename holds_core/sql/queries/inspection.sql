@@ -50,3 +50,22 @@ select
 from holds.double_bookings_since(%(since)s)
 order by began_at desc
 limit %(limit)s;
+
+-- name: is_sweep_due
+select
+    exists (
+        select from holds.table_hold_windows
+        where released_at is null and expires_at <= clock_timestamp()
+    )
+    or exists (
+        select from holds.table_holds
+        where status = 'held' and expires_at <= clock_timestamp()
+    )
+    or exists (
+        select from holds.table_hold_windows
+        where not is_enforced and released_at is null
+    )
+    or exists (
+        select from holds.table_hold_windows
+        where created_at > (select checked_until from holds.double_booking_checks)
+    );
