@@ -33,7 +33,8 @@ from holds_core.errors import (
 from holds_core.events.record import Event, record_event
 from holds_core.events.types import EventType, Severity
 from holds_core.models import Candidate, ConflictingWindow, Hold, HoldRequest, Quote, QuoteRequest, Table
-from holds_core.selector import plan_candidates, quote_tables_for_booking, quote_tables_for_booking_async
+from holds_core.seating import plan_candidates
+from holds_core.selector import quote_tables_for_booking, quote_tables_for_booking_async
 
 __all__ = [
     "AsyncHoldClient",

@@ -116,15 +116,22 @@ class QuoteRequest:
 
     Attributes:
         restaurant_id: The restaurant.
-        tables: Its tables that may be given to this booking.
+        tables: Its tables.
         party_size: Guests, at least 1.
-        starts_at: Start of the half-open window ``[starts_at, ends_at)``; must carry a time zone.
-        ends_at: End of the window, exclusive; must carry a time zone.
+        starts_at: When the seating starts; must carry a time zone.
+        ends_at: When it ends; must carry a time zone. None: as ``turn_times`` say.
+        turn_times: Most guests → how long such a party takes, for example ``{2: timedelta(minutes=90), 6:
+            timedelta(hours=2)}``; the largest entry counts for larger parties too.
+        buffer: Held beyond the seating's end, for clearing the table. Two seatings with nothing but a buffer between
+            them do not overlap.
+        blocked_table_ids: Tables that this booking does not get, alone or combined: out of order, kept for walk-ins.
         booking_id: The booking; its own holds are not in its way.
         time_to_live: How long the hold lasts unless it is confirmed.
         maximum_attempts: Candidates tried before giving up.
         maximum_combined: Most tables pushed together; 1 means none.
-        deadline: After this no further candidate is tried.
+        deadline: How long the search may take.
+        idempotency_key: Asking again with the same key gives the hold that the search got, whichever tables it is on.
+            Made here unless the caller has one that outlives its process.
         event_context: Added to the context of every event of this search.
     """
 
@@ -132,12 +139,16 @@ class QuoteRequest:
     tables: Sequence[Table]
     party_size: int
     starts_at: datetime
-    ends_at: datetime
+    ends_at: datetime | None = None
+    turn_times: Mapping[int, timedelta] = field(default_factory=dict)
+    buffer: timedelta = timedelta(0)
+    blocked_table_ids: frozenset[UUID] = frozenset()
     booking_id: UUID | None = None
     time_to_live: timedelta = DEFAULT_TIME_TO_LIVE
     maximum_attempts: int = 20
     maximum_combined: int = DEFAULT_MAXIMUM_COMBINED
     deadline: timedelta = timedelta(seconds=10)
+    idempotency_key: str = field(default_factory=_new_key)
     event_context: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -146,20 +157,29 @@ class Quote:
     """How the search for a booking's tables ended.
 
     Attributes:
-        hold: The hold, or None where the booking got no tables.
+        hold: The hold, or None where the booking got no tables. Its window includes the buffer.
+        starts_at: When the seating starts, UTC.
+        ends_at: When the seating ends, UTC, the buffer left out.
         attempts: How many candidates were tried.
         skip_reason: Why there is no hold: ``no_capacity`` (no tables seat the party, or others hold all that do),
-            ``attempts_exhausted`` (there were more candidates than attempts), ``deadline`` or ``error``; None with a
-            hold.
+            ``attempts_exhausted`` (there were more candidates than attempts), ``rate_limited``, ``deadline`` or
+            ``error``; None with a hold.
+        is_outcome_unknown: Whether an answer was lost, so that there may be a hold after all: repeat the quote with its
+            idempotency key, or let it expire.
+        retry_after: With ``rate_limited``, how long until the restaurant may place a hold again.
         conflicts: The windows that were in the way, of all attempts.
         total_ms: Milliseconds from the call to the decision.
         planner_ms: Milliseconds of that for ordering the candidates.
-        is_event_recorded: Whether the selector's own event could be written.
+        is_event_recorded: Whether the selector's own event is stored, or kept in the spool.
     """
 
     hold: Hold | None
+    starts_at: datetime
+    ends_at: datetime
     attempts: int
     skip_reason: str | None
+    is_outcome_unknown: bool
+    retry_after: timedelta | None
     conflicts: tuple[ConflictingWindow, ...]
     total_ms: float
     planner_ms: float

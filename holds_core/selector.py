@@ -1,22 +1,22 @@
 """Find tables for a booking: order the candidates, try to hold them in turn, record how it ended.
 
-``plan_candidates`` is pure. ``quote_tables_for_booking`` and its asyncio twin differ only in who waits; what to try
-next and what is recorded is :class:`_Search`, which does no input or output.
+``quote_tables_for_booking`` and its asyncio twin differ only in who waits; what to try next and what is recorded is
+:class:`_Search`, which does no input or output. What could be tried at all is :mod:`holds_core.seating`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, timedelta
 from typing import Any
-from uuid import UUID
 
 from holds_core.client import AsyncHoldClient, HoldClient
 from holds_core.errors import (
     HoldConflictError,
     HoldCutoffError,
     HoldOutcomeUnknownError,
+    HoldRateLimitError,
     HoldRequestError,
     HoldRetryExhaustedError,
     HoldsError,
@@ -24,81 +24,13 @@ from holds_core.errors import (
 )
 from holds_core.events.record import Event
 from holds_core.events.types import EventType
-from holds_core.models import (
-    DEFAULT_MAXIMUM_COMBINED,
-    Candidate,
-    ConflictingWindow,
-    Hold,
-    HoldRequest,
-    Quote,
-    QuoteRequest,
-    Table,
-)
+from holds_core.models import ConflictingWindow, Hold, HoldRequest, Quote, QuoteRequest
+from holds_core.seating import plan_candidates, seating_ends_at
+
+SHORTEST_TRY = timedelta(milliseconds=50)
+"""What is left of a search's time may be less than any database needs; a try gets at least this."""
 
 SOURCE = "capacity.selector"
-
-
-def plan_candidates(
-    tables: Iterable[Table], party_size: int, maximum_combined: int = DEFAULT_MAXIMUM_COMBINED
-) -> list[Candidate]:
-    """Return the tables, and combinations of them, that seat a party, best first.
-
-    Best is the smallest waste of seats, then the fewest tables, then the ids, so that the order is the same every time.
-    A combination is connected (each table can be pushed to another of it) and needs every one of its tables: without
-    its smallest, the party would not fit.
-
-    Args:
-        tables: The restaurant's tables.
-        party_size: Guests, at least 1.
-        maximum_combined: Most tables in a combination; 1 means no combinations.
-
-    Raises:
-        HoldRequestError: The party is smaller than 1, or a table appears twice.
-    """
-    if party_size < 1:
-        raise HoldRequestError(f"A party of {party_size} cannot be seated; it needs at least one guest.")
-    by_id: dict[UUID, Table] = {}
-    for table in tables:
-        if table.id in by_id:
-            raise HoldRequestError(f"Table {table.id} is named twice.")
-        by_id[table.id] = table
-    neighbours = _neighbours(by_id)
-
-    candidates = [
-        Candidate((table.id,), table.capacity)
-        for table in by_id.values()
-        if table.minimum_party <= party_size <= table.capacity
-    ]
-    connected = {frozenset((table_id,)) for table_id in by_id}
-    for _ in range(1, maximum_combined):
-        # A set that seats the party already needs no further table.
-        connected = {
-            group | {neighbour}
-            for group in connected
-            if _capacity(by_id, group) < party_size
-            for table_id in group
-            for neighbour in neighbours[table_id] - group
-        }
-        for group in connected:
-            capacity = _capacity(by_id, group)
-            if capacity - min(by_id[table_id].capacity for table_id in group) < party_size <= capacity:
-                candidates.append(Candidate(tuple(sorted(group)), capacity))
-    return sorted(candidates, key=lambda one: (one.capacity - party_size, len(one.table_ids), one.table_ids))
-
-
-def _neighbours(by_id: Mapping[UUID, Table]) -> dict[UUID, frozenset[UUID]]:
-    pairs = {
-        (table.id, other)
-        for table in by_id.values()
-        for other in table.combinable_with
-        if other in by_id and other != table.id
-    }
-    both_ways = pairs | {(other, table_id) for table_id, other in pairs}
-    return {table_id: frozenset(other for one, other in both_ways if one == table_id) for table_id in by_id}
-
-
-def _capacity(by_id: Mapping[UUID, Table], group: Iterable[UUID]) -> int:
-    return sum(by_id[table_id].capacity for table_id in group)
 
 
 @dataclass
@@ -110,14 +42,26 @@ class _Search:
     hold: Hold | None = None
     skip_reason: str | None = None
     error: HoldsError | None = None
+    is_outcome_unknown: bool = False
+    retry_after: timedelta | None = None
     conflicts: list[ConflictingWindow] = field(default_factory=list)
     _started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        planned = plan_candidates(self.request.tables, self.request.party_size, self.request.maximum_combined)
+        request = self.request
+        if request.buffer < timedelta(0):
+            raise HoldRequestError("A buffer cannot be negative.")
+        self.ends_at = seating_ends_at(request.starts_at, request.party_size, request.ends_at, request.turn_times)
+        planned = plan_candidates(
+            request.tables, request.party_size, request.maximum_combined, request.blocked_table_ids
+        )
         self._candidates = iter(planned)
         self._untried = len(planned)
         self.planner_ms = self._elapsed_ms()
+
+    def remaining(self) -> timedelta:
+        """Return how long the next try may take."""
+        return max(self.request.deadline - timedelta(milliseconds=self._elapsed_ms()), SHORTEST_TRY)
 
     def next_request(self) -> HoldRequest | None:
         """Return the next hold to try, or None where the search has ended."""
@@ -132,14 +76,19 @@ class _Search:
         else:
             self.attempts += 1
             self._untried -= 1
+            request = self.request
             return HoldRequest(
-                restaurant_id=self.request.restaurant_id,
+                restaurant_id=request.restaurant_id,
                 table_ids=next(self._candidates).table_ids,
-                starts_at=self.request.starts_at,
-                ends_at=self.request.ends_at,
-                booking_id=self.request.booking_id,
-                time_to_live=self.request.time_to_live,
-                event_context=self.request.event_context,
+                starts_at=request.starts_at,
+                ends_at=self.ends_at + request.buffer,
+                booking_id=request.booking_id,
+                time_to_live=request.time_to_live,
+                # One key for all candidates: a refused one stores none, and one that was held although its answer was
+                # lost is what the next try gets, whatever it asks for.
+                idempotency_key=request.idempotency_key,
+                request_fingerprint=self._fingerprint(),
+                event_context=request.event_context,
             )
         return None
 
@@ -148,9 +97,18 @@ class _Search:
         match error:
             case HoldConflictError():
                 self.conflicts.extend(error.conflicts)
+                # The key was asked for, and nothing is stored under it: whatever was lost before was not held.
+                self.is_outcome_unknown = False
             case HoldCutoffError():
                 pass  # somebody sits on a lock for this candidate; the next may be free
-            case HoldRetryExhaustedError() | HoldUnavailableError() | HoldOutcomeUnknownError():
+            case HoldRateLimitError():
+                self.skip_reason = "rate_limited"
+                self.retry_after = error.retry_after
+            case HoldOutcomeUnknownError():
+                self.is_outcome_unknown = True
+                self.error = error
+                self.skip_reason = "error"
+            case HoldRetryExhaustedError() | HoldUnavailableError():
                 self.skip_reason = "error"
                 self.error = error
             case _:
@@ -168,7 +126,9 @@ class _Search:
         if self.hold is not None:
             context |= {"holdId": str(self.hold.id), "tableIds": [str(table_id) for table_id in self.hold.table_ids]}
         else:
-            is_exhausted = self.skip_reason == "attempts_exhausted" or isinstance(self.error, HoldRetryExhaustedError)
+            is_exhausted = self.skip_reason == "attempts_exhausted" or isinstance(
+                self.error, HoldRetryExhaustedError | HoldOutcomeUnknownError
+            )
             context |= {"skipReason": self.skip_reason, "retryExhausted": is_exhausted}
         return Event(
             event_type=EventType.SELECTOR_ASSIGNMENT if self.hold is not None else EventType.SELECTOR_SKIPPED,
@@ -182,13 +142,26 @@ class _Search:
         """Return how the search ended."""
         return Quote(
             hold=self.hold,
+            starts_at=self.request.starts_at.astimezone(UTC),
+            ends_at=self.ends_at.astimezone(UTC),
             attempts=self.attempts,
             skip_reason=self.skip_reason,
+            is_outcome_unknown=self.is_outcome_unknown and self.hold is None,
+            retry_after=self.retry_after,
             conflicts=tuple(self.conflicts),
             total_ms=self.total_ms,
             planner_ms=self.planner_ms,
             is_event_recorded=is_event_recorded,
         )
+
+    def _fingerprint(self) -> str:
+        """Return what the key stands for: the search, not the tables that it happens to try."""
+        request = self.request
+        window = (
+            request.starts_at.astimezone(UTC).isoformat(),
+            (self.ends_at + request.buffer).astimezone(UTC).isoformat(),
+        )
+        return f"quote|{request.party_size}|{'|'.join(window)}"
 
     def _elapsed_ms(self) -> float:
         return (time.monotonic() - self._started) * 1000
@@ -197,8 +170,8 @@ class _Search:
 def quote_tables_for_booking(client: HoldClient, request: QuoteRequest) -> Quote:
     """Hold the best free tables for a booking.
 
-    Candidates are tried in the order of :func:`plan_candidates`. One that another booking holds is recorded as a
-    conflict, and the next is tried. The end is recorded as ``capacity.selector.assignment`` or
+    Candidates are tried in the order of :func:`~holds_core.seating.plan_candidates`. One that another booking holds is
+    recorded as a conflict, and the next is tried. The end is recorded as ``capacity.selector.assignment`` or
     ``capacity.selector.skipped``, with timings in milliseconds.
 
     Returns:
@@ -211,7 +184,7 @@ def quote_tables_for_booking(client: HoldClient, request: QuoteRequest) -> Quote
     search = _Search(request)
     while (candidate := search.next_request()) is not None:
         try:
-            search.hold = client.place(candidate, attempt=search.attempts)
+            search.hold = client.place(candidate, attempt=search.attempts, deadline=search.remaining())
         except HoldsError as error:
             search.failed(error)
     return search.quote(is_event_recorded=client.record(search.event()))
@@ -222,7 +195,7 @@ async def quote_tables_for_booking_async(client: AsyncHoldClient, request: Quote
     search = _Search(request)
     while (candidate := search.next_request()) is not None:
         try:
-            search.hold = await client.place(candidate, attempt=search.attempts)
+            search.hold = await client.place(candidate, attempt=search.attempts, deadline=search.remaining())
         except HoldsError as error:
             search.failed(error)
     return search.quote(is_event_recorded=await client.record(search.event()))

@@ -111,6 +111,7 @@ def make_requests(soak_id: UUID, count: int, seed: int) -> Iterator[SoakRequest]
                 maximum_attempts=chance.choices((20, 2), weights=(9, 1))[0],
                 # However contended, each search is to end by an answer, not by the clock.
                 deadline=timedelta(minutes=5),
+                idempotency_key=f"request {number}",
                 event_context=context,
             )
         elif kind < 0.45 and recent:

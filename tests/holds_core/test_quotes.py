@@ -1,0 +1,248 @@
+"""Searches as a platform meets them: blocked tables, turn times, buffers, repeated and limited quotes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from holds_core import (
+    HoldClient,
+    HoldConflictError,
+    HoldRequest,
+    HoldRequestError,
+    IdempotencyKeyReusedError,
+    QuoteRequest,
+    Table,
+    plan_candidates,
+    quote_tables_for_booking,
+)
+from holds_core.enforcement import set_hold_rate_limit
+from holds_core.seating import MOST_COMBINATIONS, seating_ends_at
+from tests.faults.proxy import faulty_proxy
+from tests.holds_core.conftest import EVENING, MakeRequest
+
+IDS = [UUID(int=number) for number in range(1, 8)]
+
+
+@st.composite
+def restaurants(draw: st.DrawFn) -> list[Table]:
+    """Up to seven tables, some of which can be pushed together."""
+    count = draw(st.integers(1, len(IDS)))
+    return [
+        Table(
+            id=IDS[n],
+            capacity=draw(st.integers(1, 8)),
+            minimum_party=draw(st.integers(1, 4)),
+            combinable_with=frozenset(draw(st.sets(st.sampled_from(IDS[:count])))),
+        )
+        for n in range(count)
+    ]
+
+
+def is_connected(group: tuple[Table, ...]) -> bool:
+    """Tell whether every table is reached from the first over tables of the group."""
+    reached, waiting = {group[0].id}, [group[0]]
+    while waiting:
+        one = waiting.pop()
+        for other in group:
+            touches = other.id in one.combinable_with or one.id in other.combinable_with
+            if other.id not in reached and touches:
+                reached.add(other.id)
+                waiting.append(other)
+    return len(reached) == len(group)
+
+
+@given(restaurants(), st.integers(1, 16), st.integers(1, 4), st.sets(st.sampled_from(IDS)), st.randoms())
+def test_plan_is_what_trying_everything_finds(
+    tables: list[Table], party: int, maximum: int, blocked: set[UUID], chance: object
+) -> None:
+    """Every set of tables, judged one by one: nothing more, nothing less, in one order whatever the input's."""
+    free = [table for table in tables if table.id not in blocked]
+    expected = []
+    for size in range(1, maximum + 1):
+        for group in combinations(sorted(free, key=lambda table: table.id), size):
+            capacity = sum(table.capacity for table in group)
+            if size == 1:
+                fits = group[0].minimum_party <= party <= capacity
+            else:
+                fits = capacity - min(t.capacity for t in group) < party <= capacity and is_connected(group)
+            if fits:
+                expected.append((capacity - party, size, tuple(table.id for table in group)))
+
+    shuffled = list(tables)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    planned = plan_candidates(shuffled, party, maximum, blocked)
+    assert [(one.capacity - party, len(one.table_ids), one.table_ids) for one in planned] == sorted(expected)
+
+
+def test_big_restaurant_does_not_explode() -> None:
+    """Two hundred tables that can all be pushed together: over a million triples, and a bounded plan."""
+    ids = [UUID(int=number) for number in range(200)]
+    tables = [Table(id=one, capacity=2, combinable_with=frozenset(ids)) for one in ids]
+
+    assert len(plan_candidates(tables, 4, 4)) == 200 * 199 // 2
+    planned = plan_candidates(tables, 5, 4)
+    assert 0 < len(planned) <= MOST_COMBINATIONS
+    assert planned == plan_candidates(reversed(tables), 5, 4)
+
+
+def test_turn_times_follow_the_party() -> None:
+    """The smallest entry that the party fits into; the largest for whoever is larger."""
+    turn_times = {4: timedelta(hours=2), 2: timedelta(minutes=90)}
+    expected = {1: 90, 2: 90, 3: 120, 4: 120, 9: 120}
+    for party, minutes in expected.items():
+        assert seating_ends_at(EVENING, party, None, turn_times) == EVENING + timedelta(minutes=minutes)
+    with pytest.raises(HoldRequestError, match="Give ends_at"):
+        seating_ends_at(EVENING, 2, None, {})
+    with pytest.raises(HoldRequestError, match="longer than nothing"):
+        seating_ends_at(EVENING, 2, None, {2: timedelta(0)})
+    with pytest.raises(HoldRequestError, match="time zone"):
+        seating_ends_at(datetime(2030, 1, 1), 2, None, turn_times)  # noqa: DTZ001
+
+
+def test_dinner_lasts_as_long_when_clocks_change() -> None:
+    """The night that has an hour twice: two hours are two hours."""
+    berlin = ZoneInfo("Europe/Berlin")
+    starts_at = datetime(2026, 10, 25, 1, 30, tzinfo=berlin)
+    ends_at = seating_ends_at(starts_at, 2, None, {2: timedelta(hours=2)})
+
+    assert ends_at.astimezone(UTC) - starts_at.astimezone(UTC) == timedelta(hours=2)
+
+
+def make_quote(restaurant_id: UUID, tables: list[Table], **changes: object) -> QuoteRequest:
+    """A quote for two, at eight, for two hours."""
+    values = {
+        "restaurant_id": restaurant_id,
+        "tables": tables,
+        "party_size": 2,
+        "starts_at": EVENING,
+        "ends_at": EVENING + timedelta(hours=2),
+        "booking_id": uuid4(),
+    }
+    return QuoteRequest(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_buffer_is_held_and_not_quoted(client: HoldClient, restaurant_id: UUID, connection: psycopg.Connection) -> None:
+    """The next seating may start when the table is clear, and not before."""
+    table = Table(id=uuid4(), capacity=2)
+    buffered = {"ends_at": None, "turn_times": {2: timedelta(hours=1)}, "buffer": timedelta(minutes=15)}
+    quote = quote_tables_for_booking(client, make_quote(restaurant_id, [table], **buffered))
+
+    assert quote.hold is not None
+    assert (quote.starts_at, quote.ends_at) == (EVENING, EVENING + timedelta(hours=1))
+    assert quote.hold.ends_at == EVENING + timedelta(hours=1, minutes=15)
+    early = EVENING + timedelta(hours=1)
+    assert quote_tables_for_booking(client, make_quote(restaurant_id, [table], starts_at=early)).hold is None
+    clear = EVENING + timedelta(hours=1, minutes=15)
+    assert quote_tables_for_booking(client, make_quote(restaurant_id, [table], starts_at=clear)).hold is not None
+    with pytest.raises(HoldRequestError, match="negative"):
+        quote_tables_for_booking(client, make_quote(restaurant_id, [table], buffer=timedelta(minutes=-1)))
+
+
+def test_own_holds_are_not_in_the_way(client: HoldClient, restaurant_id: UUID) -> None:
+    """The same booking asks again under a new key, for its only table."""
+    tables = [Table(id=uuid4(), capacity=2)]
+    booking_id = uuid4()
+    for _ in range(2):
+        assert quote_tables_for_booking(client, make_quote(restaurant_id, tables, booking_id=booking_id)).hold
+    assert quote_tables_for_booking(client, make_quote(restaurant_id, tables)).hold is None
+
+
+def test_repeated_quote_gets_the_same_hold(
+    client: HoldClient, restaurant_id: UUID, connection: psycopg.Connection
+) -> None:
+    """Although a better table is free by now; under the key of another search it is refused."""
+    best, other = Table(id=uuid4(), capacity=2), Table(id=uuid4(), capacity=3)
+    blocker = quote_tables_for_booking(client, make_quote(restaurant_id, [best])).hold
+    assert blocker is not None
+    request = make_quote(restaurant_id, [best, other])
+    first = quote_tables_for_booking(client, request).hold
+    client.release(blocker.id)
+    again = quote_tables_for_booking(client, request).hold
+
+    assert first is not None
+    assert again is not None
+    assert (again.id, again.table_ids, again.is_replay) == (first.id, (other.id,), True)
+    assert connection.execute("select count(*) from holds.table_holds").fetchone() == (2,)
+    with pytest.raises(IdempotencyKeyReusedError):
+        quote_tables_for_booking(
+            client,
+            make_quote(restaurant_id, [best], booking_id=request.booking_id, party_size=1,
+                       idempotency_key=request.idempotency_key),
+        )  # fmt: skip
+
+
+def test_lost_answer_of_a_candidate_makes_no_second_hold(
+    database_url: str, restaurant_id: UUID, connection: psycopg.Connection
+) -> None:
+    """Every reply is cut for a while: the search ends with what its first try had got."""
+    with faulty_proxy(database_url) as (proxy, url), HoldClient.connect(url, max_connections=2) as client:
+        client.place(
+            HoldRequest(
+                restaurant_id=restaurant_id,
+                table_ids=(uuid4(),),
+                starts_at=EVENING,
+                ends_at=EVENING + timedelta(hours=1),
+            )
+        )
+        proxy.cut_replies(3)
+        quote = quote_tables_for_booking(
+            client, make_quote(restaurant_id, [Table(id=uuid4(), capacity=2), Table(id=uuid4(), capacity=2)])
+        )
+    assert quote.hold is not None
+    assert quote.hold.is_replay
+    assert proxy.cut_count == 3
+    assert connection.execute("select count(*) from holds.table_holds").fetchone() == (2,)
+
+
+def test_limited_search_ends_and_says_when_to_come_again(
+    client: HoldClient, connection: psycopg.Connection, restaurant_id: UUID
+) -> None:
+    """No use in trying the other tables."""
+    set_hold_rate_limit(connection, max_holds=1, per_seconds=60)
+    tables = [Table(id=uuid4(), capacity=2) for _ in range(3)]
+    assert quote_tables_for_booking(client, make_quote(restaurant_id, tables)).hold is not None
+    quote = quote_tables_for_booking(client, make_quote(restaurant_id, tables))
+
+    assert (quote.hold, quote.skip_reason, quote.attempts) == (None, "rate_limited", 1)
+    assert quote.retry_after is not None
+    assert quote.retry_after > timedelta(seconds=30)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(restaurants(), st.integers(1, 10), st.sets(st.sampled_from(IDS)), st.sets(st.sampled_from(IDS)))
+def test_first_candidate_that_is_free_is_the_one_held(
+    client: HoldClient, make_request: MakeRequest, tables: list[Table], party: int, taken: set[UUID], blocked: set[UUID]
+) -> None:
+    """Whatever is taken already, whatever is blocked."""
+    restaurant_id = uuid4()
+    own = {table_id: uuid4() for table_id in IDS}
+    mapped = [
+        Table(
+            id=own[table.id],
+            capacity=table.capacity,
+            minimum_party=table.minimum_party,
+            combinable_with=frozenset(own[other] for other in table.combinable_with),
+        )
+        for table in tables
+    ]
+    for table_id in taken:
+        client.place(make_request(own[table_id], restaurant_id=restaurant_id))
+    blocked_ids = frozenset(own[table_id] for table_id in blocked)
+    quote = quote_tables_for_booking(
+        client, make_quote(restaurant_id, mapped, party_size=party, blocked_table_ids=blocked_ids, maximum_attempts=99)
+    )
+
+    taken_ids = {own[table_id] for table_id in taken}
+    free = [one.table_ids for one in plan_candidates(mapped, party, 3, blocked_ids) if not taken_ids & {*one.table_ids}]
+    assert (quote.hold.table_ids if quote.hold is not None else None) == (free[0] if free else None)
+    if quote.hold is not None:
+        with pytest.raises(HoldConflictError):
+            client.place(make_request(quote.hold.table_ids[0], restaurant_id=restaurant_id))
