@@ -161,6 +161,7 @@ class Quote:
         starts_at: When the seating starts, UTC.
         ends_at: When the seating ends, UTC, the buffer left out.
         attempts: How many candidates were tried.
+        refusals: How many of them other bookings hold.
         skip_reason: Why there is no hold: ``no_capacity`` (no tables seat the party, or others hold all that do),
             ``attempts_exhausted`` (there were more candidates than attempts), ``rate_limited``, ``deadline`` or
             ``error``; None with a hold.
@@ -177,6 +178,7 @@ class Quote:
     starts_at: datetime
     ends_at: datetime
     attempts: int
+    refusals: int
     skip_reason: str | None
     is_outcome_unknown: bool
     retry_after: timedelta | None

@@ -39,6 +39,7 @@ class _Search:
 
     request: QuoteRequest
     attempts: int = 0
+    refusals: int = 0
     hold: Hold | None = None
     skip_reason: str | None = None
     error: HoldsError | None = None
@@ -96,6 +97,7 @@ class _Search:
         """Take note of a failed try: others' tables are gone on from, anything else ends the search."""
         match error:
             case HoldConflictError():
+                self.refusals += 1
                 self.conflicts.extend(error.conflicts)
                 # The key was asked for, and nothing is stored under it: whatever was lost before was not held.
                 self.is_outcome_unknown = False
@@ -145,6 +147,7 @@ class _Search:
             starts_at=self.request.starts_at.astimezone(UTC),
             ends_at=self.ends_at.astimezone(UTC),
             attempts=self.attempts,
+            refusals=self.refusals,
             skip_reason=self.skip_reason,
             is_outcome_unknown=self.is_outcome_unknown and self.hold is None,
             retry_after=self.retry_after,

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from orchestration.errors import ServerError
@@ -97,15 +98,18 @@ class EmbeddedServer:
             self._start_once_the_last_is_gone(port)
         return True
 
-    def stop(self) -> bool:
+    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> bool:
         """Stop the server, ending open connections; return whether there was one to stop.
+
+        Args:
+            mode: ``immediate`` is a crash: the next start recovers what was committed.
 
         Raises:
             ServerError: It does not stop.
         """
         if not self.is_running():
             return False
-        done = self._pg_ctl("stop", "-m", "fast", "-w", "-t", str(_START_TIMEOUT_SECONDS))
+        done = self._pg_ctl("stop", "-m", mode, "-w", "-t", str(_START_TIMEOUT_SECONDS))
         if self.is_running():
             raise ServerError(f"The embedded server does not stop: {done.stdout.strip()}")
         return True

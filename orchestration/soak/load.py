@@ -18,6 +18,8 @@ from holds_core import (
     Hold,
     HoldConflictError,
     HoldExpiredError,
+    HoldOutcomeUnknownError,
+    HoldRateLimitError,
     HoldRequest,
     HoldsError,
     QuoteRequest,
@@ -36,11 +38,12 @@ class Told:
 
     Attributes:
         request: What it asked for.
-        outcome: held, conflict or error.
+        outcome: held, conflict, limited or error.
         hold: The hold it was given.
         refusals: How many tries were refused because of a conflict.
         final_status: What it was told of the hold last: held, confirmed, released or expired.
         error: What went wrong, for people.
+        is_outcome_unknown: Whether the answer was lost for good, so that there may be a hold that it does not know of.
         latency_ms: From asking to the answer.
         asked_at: When it asked; seconds of the monotonic clock, like the next two.
         held_at: When it heard that it holds.
@@ -53,6 +56,7 @@ class Told:
     refusals: int = 0
     final_status: str | None = None
     error: str | None = None
+    is_outcome_unknown: bool = False
     latency_ms: float
     asked_at: float
     held_at: float | None = None
@@ -128,26 +132,34 @@ async def _ask(client: AsyncHoldClient, request: SoakRequest) -> Told:
     hold: Hold | None = None
     refusals = 0
     error = None
+    is_limited = False
+    is_outcome_unknown = False
     try:
         if isinstance(request.ask, QuoteRequest):
             quote = await quote_tables_for_booking_async(client, request.ask)
             hold = quote.hold
-            refusals = quote.attempts - (hold is not None)
-            if quote.skip_reason not in (None, "no_capacity", "attempts_exhausted"):
+            is_limited = quote.skip_reason == "rate_limited"
+            is_outcome_unknown = quote.is_outcome_unknown
+            refusals = quote.refusals
+            if quote.skip_reason not in (None, "no_capacity", "attempts_exhausted", "rate_limited"):
                 error = f"skipped: {quote.skip_reason}"
         else:
             hold = await client.place(request.ask)
     except HoldConflictError:
         refusals = 1
+    except HoldRateLimitError:
+        is_limited = True
     except (HoldsError, psycopg.Error) as failure:
         error = f"{type(failure).__name__}: {failure}"
+        is_outcome_unknown = isinstance(failure, HoldOutcomeUnknownError)
     held_at = time.monotonic()
     told = Told(
         request=request,
-        outcome="error" if error is not None else "conflict" if hold is None else "held",
+        outcome=_outcome(hold, error, is_limited=is_limited),
         hold=hold,
         refusals=refusals,
         error=error,
+        is_outcome_unknown=is_outcome_unknown,
         latency_ms=(held_at - asked_at) * 1000,
         asked_at=asked_at,
         held_at=None if hold is None else held_at,
@@ -157,6 +169,14 @@ async def _ask(client: AsyncHoldClient, request: SoakRequest) -> Told:
     if told.outcome == "conflict" and request.is_taken_up_by_staff:
         await client.record(_validation_by_hand(request))
     return told
+
+
+def _outcome(hold: Hold | None, error: str | None, *, is_limited: bool) -> str:
+    if error is not None:
+        return "error"
+    if hold is not None:
+        return "held"
+    return "limited" if is_limited else "conflict"
 
 
 def _validation_by_hand(request: SoakRequest) -> Event:

@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 import typer
 
@@ -140,9 +142,14 @@ def test_failure_is_one_clear_line(run: Run, arguments: tuple[str, ...], variabl
 
 
 def test_switch_and_its_check(run: Run) -> None:
-    """Off, doubted, on, proven."""
-    assert run("enforcement", "status", "--json").json == {"is_enabled": True}
+    """Off, doubted, on, proven; and who did it, when and why."""
+    before = run("enforcement", "status", "--json").json
+    assert (before["is_enabled"], before["strict_percentage"], before["changed_at"]) == (True, 100, None)
     assert run("enforcement", "off", "--reason", "drill").status == 0
+    said = run("enforcement", "status").out
+    assert "Strict conflicts are OFF." in said
+    assert f"Changed {datetime.now(UTC):%Y-%m-%d}" in said
+    assert ": drill" in said
 
     doubted = run("enforcement", "check", "--json")
     assert doubted.status == 1
@@ -150,6 +157,81 @@ def test_switch_and_its_check(run: Run) -> None:
 
     assert run("enforcement", "on", "--reason", "drill over").status == 0
     assert run("enforcement", "check").status == 0
+
+
+def test_rollout_and_single_restaurants(run: Run) -> None:
+    """A share of the restaurants, one by itself; each is seen in the status, and nothing without a reason."""
+    restaurant = str(uuid4())
+    assert run("enforcement", "rollout", "25", "--reason", "stage 1").status == 0
+    assert "Rollout: 25 % of the restaurants" in run("enforcement", "status").out
+    assert run("enforcement", "rollout", "100", "--reason", "done").status == 0
+    assert run("enforcement", "off", "--reason", "moving", "--restaurant", restaurant).status == 0
+    assert "off for some restaurants" in run("enforcement", "check").out
+    assert (
+        run("enforcement", "on", "--reason", "moved", "--restaurant", restaurant, "--overlaps", "grandfather").status
+        == 0
+    )
+    assert run("enforcement", "check").status == 0
+    assert run("enforcement", "rollout", "25", "--reason", " ").status == 2
+    assert run("enforcement", "rollout", "101", "--reason", "x").status == 2
+
+
+def test_hold_is_extended_and_moved(run: Run, database_url: str) -> None:
+    """From the console, in UTC; where to has to be said."""
+    starts_at = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)
+    with HoldClient.connect(database_url) as client:
+        hold = client.place(
+            HoldRequest(
+                restaurant_id=uuid4(), table_ids=(uuid4(),), starts_at=starts_at, ends_at=starts_at + timedelta(hours=2)
+            )
+        )
+    assert "The hold is held, until" in run("holds", "extend", str(hold.id), "--minutes", "60").out
+    elsewhere = str(uuid4())
+    later = starts_at + timedelta(hours=1)
+    moved = run("holds", "move", str(hold.id), "--table", elsewhere, "--starts-at", f"{later:%Y-%m-%dT%H:%M:%S}")
+    assert moved.status == 0, moved.err
+    shown = run("holds", "show", str(hold.id), "--json").json
+    assert shown["table_ids"] == [elsewhere]
+    assert datetime.fromisoformat(shown["starts_at"]) == later
+    assert run("holds", "move", str(hold.id)).status == 2
+    assert run("holds", "extend", str(uuid4())).status == 1
+
+
+def test_rate_limit_is_set_and_taken_away(run: Run, connection: psycopg.Connection) -> None:
+    """The default of all, or one restaurant's own."""
+    restaurant = str(uuid4())
+    assert run("holds", "limit", "120", "--per-seconds", "60").status == 0
+    assert run("holds", "limit", "5", "--restaurant", restaurant).status == 0
+    assert connection.execute("select rate_limit_holds, rate_limit_seconds from holds.settings").fetchone() == (120, 60)
+    assert connection.execute("select rate_limit_holds from holds.restaurant_settings").fetchone() == (5,)
+    assert run("holds", "limit", "--none").status == 0
+    assert connection.execute("select rate_limit_holds from holds.settings").fetchone() == (None,)
+    assert run("holds", "limit").status == 2
+
+
+def test_older_schema_of_a_real_server_is_left_alone(run: Run, connection: psycopg.Connection) -> None:
+    """Only `db migrate` upgrades what may be somebody's production."""
+    connection.execute("delete from public.holdwatch_migrations where number = 11")
+    for command in (("soak", "--requests", "10"), ("enforcement", "status"), ("pipeline", "run")):
+        done = run(*command)
+        assert done.status == 1
+        assert "1 migrations behind, the next is 0011" in done.err
+    assert run("db", "migrate").status == 0
+    assert run("enforcement", "status").status == 0
+
+
+def test_environment_is_changed_only_when_told(run: Run) -> None:
+    """The variable alone changes nothing, and is warned of."""
+    assert "serves dev" in run("db", "migrate", HOLDWATCH_ENVIRONMENT="staging").err
+    assert "holdwatch db migrate --change-environment" in run("holds", "list", HOLDWATCH_ENVIRONMENT="staging").err
+    changed = run("db", "migrate", "--change-environment", "staging", "--json")
+    assert changed.json["environment"] == "staging"
+    assert run("holds", "list", HOLDWATCH_ENVIRONMENT="staging").err == ""
+
+
+def test_version_is_said(run: Run) -> None:
+    """For whoever files a report."""
+    assert run("--version").out == f"holdwatch {version('holdwatch')}\n"
 
 
 def test_holds_are_listed_shown_released_and_double_bookings_found(run: Run, database_url: str) -> None:
@@ -184,7 +266,11 @@ def test_holds_are_listed_shown_released_and_double_bookings_found(run: Run, dat
     assert "released" in run("holds", "release", str(holds[0].id)).out
     assert run("holds", "conflicts").out.strip() == "No double bookings."
     assert run("holds", "list", "--status", "released").status == 0
-    assert run("holds", "sweep").out.strip() == "0 holds expired."
+    assert run("holds", "sweep").out.startswith("0 holds expired, 1 new double bookings, 0 events")
+    assert run("holds", "sweep", "--json").json["double_bookings"] == 0
+    past = run("holds", "conflicts", "--since", f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}", "--json")
+    assert past.status == 1
+    assert [pair["is_live"] for pair in past.json["double_bookings"]] == [False]
 
 
 def test_looking_never_migrates_a_real_server(run: Run, new_database: Callable[[], str]) -> None:
