@@ -32,6 +32,10 @@ test: $(VENV)/developing ## The test suite on real PostgreSQL, without the minut
 test-all: $(VENV)/developing ## The whole test suite, the minutes-long tests included
 	@$(PYTEST)
 
+.PHONY: bench
+bench: $(VENV)/developing ## How near the holds core comes to the database's limit, as ratios; also .holdwatch/bench.json
+	@$(BIN)/python -m tests.benchmarks
+
 .PHONY: check
 check: $(VENV)/developing ## Format, lint, types, layering, SQL style, generated files (their queries run in the tests)
 	$(BIN)/ruff format --check .
@@ -53,7 +57,7 @@ lock: $(VENV)/developing ## Resolve the dependencies anew and write both lock fi
 	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --upgrade --generate-hashes --no-annotate --no-header \
 		--extra embedded --extra pipeline --extra dashboards --group build --output-file requirements.lock > /dev/null
 	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-annotate --no-header \
-		--extra embedded --extra pipeline --extra dashboards --group dev --constraint requirements.lock \
+		--extra embedded --extra pipeline --extra dashboards --extra supabase --group dev --constraint requirements.lock \
 		--output-file requirements-dev.lock > /dev/null
 
 .PHONY: clean

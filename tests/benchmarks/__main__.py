@@ -1,0 +1,159 @@
+"""``make bench``: how near the holds core comes to the database's limit, measured in the same run on the same server.
+
+Absolute figures are those of the machine; the ratios are what is promised. Ends with a table for docs/performance.md,
+and writes ``.holdwatch/bench.json``. Exits 0 also where a goal is not met: that is for people to judge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import psycopg
+from rich.console import Console
+from rich.progress import Progress
+
+from holds_core.database.connections import connect
+from holds_core.database.migrations import migrate
+from holds_core.database.settings import Environment
+from orchestration.database import open_database
+from orchestration.paths import state_dir
+from tests.benchmarks.measuring import (
+    Measurement,
+    async_client,
+    contended,
+    pgbench,
+    separate_statements,
+    threaded_client,
+)
+
+CONTENDED_CONNECTIONS = 50
+CONTENDED_REQUESTS = 1_000
+
+Way = Callable[[str, int, float], Measurement]
+WAYS: dict[str, Way] = {
+    "(a) pgbench, plain inserts": lambda url, count, seconds: pgbench(url, "raw_inserts.sql", count, seconds),
+    "(b) pgbench, create_table_hold": lambda url, count, seconds: pgbench(url, "function_call.sql", count, seconds),
+    "(c) AsyncHoldClient": async_client,
+    "(d) HoldClient, threads": threaded_client,
+    "(e) separate statements, Python": separate_statements,
+}
+A, B, C, D, E = WAYS
+
+
+@dataclass(frozen=True)
+class Result:
+    """One promised figure."""
+
+    name: str
+    value: float
+    unit: str
+    goal: float
+    is_at_most: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the goal is met."""
+        return self.value <= self.goal if self.is_at_most else self.value >= self.goal
+
+
+@contextmanager
+def scratch_database(server_url: str) -> Iterator[str]:
+    """A database of this run's own, dropped afterwards."""
+    name = f"holdwatch_bench_{uuid4().hex[:8]}"
+    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'create database "{name}"')
+        try:
+            with connect(url) as scratch:
+                migrate(scratch, Environment.DEV)
+            yield url
+        finally:
+            connection.execute(f'drop database "{name}" with (force)')
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=4, help="how long each way runs in each round")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; the ways take turns, and the median counts")
+    parser.add_argument("--connections", type=int, default=16, help="connections of the uncontended ways")
+    options = parser.parse_args()
+
+    rounds: list[dict[str, Measurement]] = []
+    contention: list[Measurement] = []
+    with (
+        open_database(migrated=False) as database,
+        scratch_database(database.url) as url,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        bar = progress.add_task("measuring", total=options.rounds * (len(WAYS) + 1))
+        for _ in range(options.rounds):
+            taken = {}
+            for name, way in WAYS.items():
+                progress.update(bar, description=name)
+                taken[name] = way(url, options.connections, options.seconds)
+                progress.advance(bar)
+            rounds.append(taken)
+            contention.append(contended(url, CONTENDED_REQUESTS, CONTENDED_CONNECTIONS))
+            progress.advance(bar)
+        with connect(url) as connection:
+            version = connection.info.parameter_status("server_version")
+
+    # Ratios within a round: what slows the machine for a minute slows both.
+    def ratio(one: str, other: str) -> float:
+        return statistics.median(taken[one].per_second / taken[other].per_second for taken in rounds)
+
+    results = [
+        Result("create_table_hold_to_plain_inserts", ratio(B, A), "ratio", 0.6),
+        Result("async_client_to_function", ratio(C, B), "ratio", 0.8),
+        Result("async_client_to_separate_statements", ratio(C, E), "ratio", 2.0),
+        Result(
+            "contended_p99", statistics.median(one.p99_ms for one in contention), "ms", 100.0, is_at_most=True
+        ),
+    ]  # fmt: skip
+    medians = {name: _median([taken[name] for taken in rounds]) for name in WAYS}
+    crowd = f"one window, {CONTENDED_REQUESTS:,} requests, {CONTENDED_CONNECTIONS} connections"
+    print(f"PostgreSQL {version}, {options.connections} connections, median of {options.rounds} rounds\n")
+    print(_table({**medians, crowd: _median(contention)}, medians[A].per_second))
+    print()
+    for result in results:
+        sign = "at most" if result.is_at_most else "at least"
+        met = "met" if result.is_met else "NOT met"
+        print(f"{result.name}: {result.value:.2f} {result.unit} (goal: {sign} {result.goal:g}): {met}")
+    path = state_dir() / "bench.json"
+    rows = [
+        {"name": one.name, "value": round(one.value, 3), "unit": one.unit, "goal": one.goal, "met": one.is_met}
+        for one in results
+    ]
+    path.write_text(json.dumps(rows, indent=2) + "\n")
+    print(f"Written: {path}", file=sys.stderr)
+
+
+def _median(measurements: list[Measurement]) -> Measurement:
+    return Measurement(
+        *(
+            statistics.median(getattr(one, name) for one in measurements)
+            for name in ("per_second", "p50_ms", "p95_ms", "p99_ms")
+        )
+    )
+
+
+def _table(measurements: dict[str, Measurement], limit: float) -> str:
+    lines = ["| way | requests/s | of (a) | P50 ms | P95 ms | P99 ms |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines += [
+        f"| {name} | {one.per_second:,.0f} | {one.per_second / limit:.2f} | {one.p50_ms:.1f} | {one.p95_ms:.1f} "
+        f"| {one.p99_ms:.1f} |"
+        for name, one in measurements.items()
+    ]
+    return "\n".join(lines)
+
+
+main()

@@ -1,0 +1,234 @@
+"""Ways to place the same hold, each measured as requests a second and as milliseconds to the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import unquote, urlsplit
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool
+
+from holds_core import AsyncHoldClient, HoldClient, HoldConflictError, HoldRequest
+from orchestration.paths import state_dir
+from orchestration.server.layout import ServerLayout
+
+HERE = Path(__file__).parent
+RESTAURANT = UUID("6d1c2d1e-7d5e-4f39-9d4f-3c1f6f1b0a01")
+EVENING = datetime(2030, 1, 31, 18, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How one way did.
+
+    Attributes:
+        per_second: Requests answered in a second.
+        p50_ms: Half of the requests were answered within so many milliseconds; the next two likewise.
+        p95_ms: 95 %.
+        p99_ms: 99 %.
+    """
+
+    per_second: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+def measured(latencies_ms: Sequence[float], seconds: float) -> Measurement:
+    """Put latencies together; percentiles by nearest rank."""
+    ordered = sorted(latencies_ms)
+    ranks = (ordered[math.ceil(share * len(ordered)) - 1] for share in (0.5, 0.95, 0.99))
+    return Measurement(len(ordered) / seconds, *ranks)
+
+
+def pgbench(url: str, script: str, connections: int, seconds: float) -> Measurement:
+    """Let pgbench run a script over prepared statements."""
+    parts = urlsplit(url)
+    with TemporaryDirectory() as folder:
+        subprocess.run(
+            [
+                _pgbench_program(), "--no-vacuum", "--protocol=prepared", f"--client={connections}", "--jobs=2",
+                f"--time={seconds:.0f}", "--log", f"--log-prefix={folder}/log", f"--file={HERE / script}",
+                f"--host={parts.hostname}", f"--port={parts.port or 5432}", f"--username={parts.username}",
+                parts.path.removeprefix("/"),
+            ],
+            check=True, capture_output=True, env=os.environ | {"PGPASSWORD": unquote(parts.password or "")},
+        )  # fmt: skip
+        latencies = [
+            int(line.split()[2]) / 1000 for log in Path(folder).iterdir() for line in log.read_text().splitlines()
+        ]
+    return measured(latencies, seconds)
+
+
+def _pgbench_program() -> str:
+    own = ServerLayout.of(state_dir()).binary("pgbench")
+    program = str(own) if own.exists() else shutil.which("pgbench")
+    if program is None:
+        raise SystemExit("pgbench is not installed; it comes with the embedded server, or with postgresql-contrib.")
+    return program
+
+
+def some_request() -> HoldRequest:
+    """A hold on a table that nobody else wants."""
+    return HoldRequest(
+        restaurant_id=RESTAURANT,
+        table_ids=(uuid4(),),
+        starts_at=EVENING,
+        ends_at=EVENING + timedelta(hours=2),
+        booking_id=uuid4(),
+    )
+
+
+def async_client(url: str, connections: int, seconds: float) -> Measurement:
+    """``AsyncHoldClient``, as many callers as connections."""
+
+    async def run() -> Measurement:
+        async with AsyncHoldClient.connect(url, max_connections=connections) as client:
+            return await _async_for(seconds, connections, lambda: client.place(some_request()))
+
+    return asyncio.run(run())
+
+
+def threaded_client(url: str, connections: int, seconds: float) -> Measurement:
+    """``HoldClient``, a thread for each connection."""
+    latencies: list[float] = []
+    with HoldClient.connect(url, max_connections=connections) as client:
+        # Every connection is open and has prepared its statement before the clock starts.
+        barrier = threading.Barrier(connections + 1)
+        ends_at = math.inf
+
+        def caller() -> None:
+            barrier.wait()
+            while (asked_at := time.perf_counter()) < ends_at:
+                client.place(some_request())
+                latencies.append((time.perf_counter() - asked_at) * 1000)
+
+        threads = [threading.Thread(target=caller) for _ in range(connections)]
+        for thread in threads:
+            thread.start()
+        started = time.perf_counter()
+        ends_at = started + seconds
+        barrier.wait()
+        for thread in threads:
+            thread.join()
+    return measured(latencies, time.perf_counter() - started)
+
+
+def separate_statements(url: str, connections: int, seconds: float) -> Measurement:
+    """The same rows by separate statements from Python, prepared and in one transaction: five round trips."""
+
+    async def run() -> Measurement:
+        async with AsyncConnectionPool(
+            url, min_size=connections, max_size=connections, open=False, kwargs={"autocommit": True}
+        ) as pool:
+
+            async def place() -> None:
+                async with pool.connection() as connection:
+                    await _place_by_statements(connection)
+
+            return await _async_for(seconds, connections, place)
+
+    return asyncio.run(run())
+
+
+async def _place_by_statements(connection: psycopg.AsyncConnection) -> None:
+    hold_id, table_id, booking_id = uuid4(), uuid4(), uuid4()
+    window = (EVENING, EVENING + timedelta(hours=2))
+    async with connection.transaction():
+        await connection.execute("set local lock_timeout = '2s'")
+        found = await connection.execute(
+            "select 1 from holds.table_hold_windows where table_id = %s and held_during && tstzrange(%s, %s)"
+            " and is_enforced and released_at is null and owner_id <> %s",
+            (table_id, *window, booking_id),
+        )
+        if await found.fetchone() is not None:
+            raise HoldConflictError
+        await connection.execute(
+            "insert into holds.table_holds (id, restaurant_id, booking_id, owner_id, idempotency_key, request_hash,"
+            " table_ids, held_during, is_enforced, expires_at)"
+            " values (%s, %s, %s, %s, %s, '', %s, tstzrange(%s, %s), true, clock_timestamp() + interval '5 minutes')",
+            (hold_id, RESTAURANT, booking_id, booking_id, str(hold_id), [table_id], *window),
+        )
+        await connection.execute(
+            "insert into holds.table_hold_windows (hold_id, restaurant_id, table_id, owner_id, held_during, expires_at)"
+            " values (%s, %s, %s, %s, tstzrange(%s, %s), clock_timestamp() + interval '5 minutes')"
+            " on conflict do nothing",
+            (hold_id, RESTAURANT, table_id, booking_id, *window),
+        )
+        await connection.execute(
+            "insert into holds.observability_events (id, occurred_at, environment, source, event_type, restaurant_id,"
+            " booking_id, context) values (%s, clock_timestamp(), 'dev', 'holds.core', 'capacity.hold.created', %s, %s, %s)",
+            (
+                uuid4(),
+                RESTAURANT,
+                booking_id,
+                Jsonb({"holdId": str(hold_id), "tableIds": [str(table_id)], "attempt": 1}),
+            ),
+        )
+
+
+async def _async_for(seconds: float, callers: int, ask: Callable[[], Awaitable[object]]) -> Measurement:
+    latencies: list[float] = []
+    started = time.perf_counter()
+
+    async def caller() -> None:
+        while (asked_at := time.perf_counter()) - started < seconds:
+            await ask()
+            latencies.append((time.perf_counter() - asked_at) * 1000)
+
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    return measured(latencies, time.perf_counter() - started)
+
+
+def contended(url: str, requests: int, connections: int) -> Measurement:
+    """So many requests for one table in one window, as many in flight as there are connections: one gets it."""
+
+    async def run() -> Measurement:
+        table_id = uuid4()
+        latencies: list[float] = []
+        held = 0
+        async with AsyncHoldClient.connect(url, max_connections=connections) as client:
+            # As after a rush: what is measured is the contention, not the making of connections.
+            await client._pool.resize(connections, connections)
+            await client._pool.wait()
+            waiting = iter(range(requests))
+
+            async def caller() -> None:
+                nonlocal held
+                for _ in waiting:
+                    asked_at = time.perf_counter()
+                    try:
+                        await client.place(
+                            HoldRequest(
+                                restaurant_id=RESTAURANT,
+                                table_ids=(table_id,),
+                                starts_at=EVENING,
+                                ends_at=EVENING + timedelta(hours=2),
+                                booking_id=uuid4(),
+                            )
+                        )
+                        held += 1
+                    except HoldConflictError:
+                        pass
+                    latencies.append((time.perf_counter() - asked_at) * 1000)
+
+            started = time.perf_counter()
+            await asyncio.gather(*(caller() for _ in range(connections)))
+            seconds = time.perf_counter() - started
+        assert held == 1, f"{held} of {requests} got the same table"
+        return measured(latencies, seconds)
+
+    return asyncio.run(run())
