@@ -76,7 +76,7 @@ class Call:
             None where there will be no next try: :meth:`final_error` says with what the call ends.
         """
         self.is_outcome_unknown |= isinstance(meaning, HoldOutcomeUnknownError)
-        if not isinstance(meaning, TransientError | HoldOutcomeUnknownError):
+        if not isinstance(meaning, TransientError | HoldOutcomeUnknownError | HoldUnavailableError):
             return None
         longest = min(_LONGEST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2.0 ** (self.attempts - 1))
         pause = random.uniform(0, longest)  # noqa: S311  jitter, not a secret

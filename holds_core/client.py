@@ -132,7 +132,9 @@ def _meaning(error: psycopg.Error) -> HoldsError:
     Raises:
         psycopg.Error: It means nothing to the holds core.
     """
-    if isinstance(error, PoolTimeout | PoolClosed):
+    if isinstance(error, PoolClosed):
+        raise HoldUnavailableError("The client's pool is closed; nothing was sent.") from error
+    if isinstance(error, PoolTimeout):
         return HoldUnavailableError()
     meaning = translate(error)
     if meaning is None:

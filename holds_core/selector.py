@@ -9,9 +9,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
-from typing import Any
+from typing import Any, Protocol
 
-from holds_core.client import AsyncHoldClient, HoldClient
 from holds_core.errors import (
     HoldConflictError,
     HoldCutoffError,
@@ -26,6 +25,27 @@ from holds_core.events.record import Event
 from holds_core.events.types import EventType
 from holds_core.models import ConflictingWindow, Hold, HoldRequest, Quote, QuoteRequest
 from holds_core.seating import plan_candidates, seating_ends_at
+
+
+class HoldPlacer(Protocol):
+    """What places holds and records events: :class:`~holds_core.client.HoldClient`, or its twin over Supabase's API."""
+
+    def place(self, request: HoldRequest, *, attempt: int = 1, deadline: timedelta | None = None) -> Hold:
+        """See :meth:`holds_core.client.HoldClient.place`."""
+
+    def record(self, event: Event) -> bool:
+        """See :meth:`holds_core.client.HoldClient.record`."""
+
+
+class AsyncHoldPlacer(Protocol):
+    """The same for asyncio."""
+
+    async def place(self, request: HoldRequest, *, attempt: int = 1, deadline: timedelta | None = None) -> Hold:
+        """See :meth:`holds_core.client.HoldClient.place`."""
+
+    async def record(self, event: Event) -> bool:
+        """See :meth:`holds_core.client.HoldClient.record`."""
+
 
 SHORTEST_TRY = timedelta(milliseconds=50)
 """What is left of a search's time may be less than any database needs; a try gets at least this."""
@@ -170,7 +190,7 @@ class _Search:
         return (time.monotonic() - self._started) * 1000
 
 
-def quote_tables_for_booking(client: HoldClient, request: QuoteRequest) -> Quote:
+def quote_tables_for_booking(client: HoldPlacer, request: QuoteRequest) -> Quote:
     """Hold the best free tables for a booking.
 
     Candidates are tried in the order of :func:`~holds_core.seating.plan_candidates`. One that another booking holds is
@@ -193,7 +213,7 @@ def quote_tables_for_booking(client: HoldClient, request: QuoteRequest) -> Quote
     return search.quote(is_event_recorded=client.record(search.event()))
 
 
-async def quote_tables_for_booking_async(client: AsyncHoldClient, request: QuoteRequest) -> Quote:
+async def quote_tables_for_booking_async(client: AsyncHoldPlacer, request: QuoteRequest) -> Quote:
     """The same as :func:`quote_tables_for_booking`, for asyncio."""
     search = _Search(request)
     while (candidate := search.next_request()) is not None:

@@ -18,7 +18,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +34,7 @@ from holds_core.events.record import Event
 WAITING = "waiting.jsonl"
 REJECTED = "rejected.jsonl"
 _BATCH = 500
+_REFUSED = "the database refused it; its log says why"
 
 _log = logging.getLogger("holds_core")
 
@@ -129,6 +130,17 @@ class EventSpool:
         Raises:
             psycopg.Error: The database cannot be written to; everything that is not stored yet stays.
         """
+        return self._drain(lambda lines: _store(connection, lines))
+
+    def drain_one_by_one(self, record: Callable[[Event], bool]) -> DrainReport:
+        """The same where there is no connection to the database: over whatever records an event.
+
+        Args:
+            record: Returns whether the event is stored now; raises where the database cannot be reached.
+        """
+        return self._drain(lambda lines: _record_each(record, lines))
+
+    def _drain(self, store: Callable[[Sequence[bytes]], list[tuple[bytes, str]]]) -> DrainReport:
         drained = 0
         rejected = 0
         self._move_aside()
@@ -137,7 +149,7 @@ class EventSpool:
                 if file is None:
                     continue  # in another one's hands, or drained by it
                 for batch in _batches(_lines(file.read())):
-                    refusals = _store(connection, batch)
+                    refusals = store(batch)
                     drained += len(batch) - len(refusals)
                     rejected += len(refusals)
                     for line, reason in refusals:
@@ -231,7 +243,18 @@ def _store(connection: psycopg.Connection[Any], lines: Sequence[bytes]) -> list[
                 continue
             is_recorded = row is not None and next(iter(row.values() if isinstance(row, dict) else row))
             if not is_recorded:
-                refusals.append((line, "the database refused it; its log says why"))
+                refusals.append((line, _REFUSED))
+    return refusals
+
+
+def _record_each(record: Callable[[Event], bool], lines: Sequence[bytes]) -> list[tuple[bytes, str]]:
+    refusals = []
+    for line in lines:
+        event = _event_of(line)
+        if isinstance(event, str):
+            refusals.append((line, event))
+        elif not record(event):
+            refusals.append((line, _REFUSED))
     return refusals
 
 

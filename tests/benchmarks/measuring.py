@@ -169,8 +169,9 @@ async def _place_by_statements(connection: psycopg.AsyncConnection) -> None:
             (hold_id, RESTAURANT, table_id, booking_id, *window),
         )
         await connection.execute(
-            "insert into holds.observability_events (id, occurred_at, environment, source, event_type, restaurant_id,"
-            " booking_id, context) values (%s, clock_timestamp(), 'dev', 'holds.core', 'capacity.hold.created', %s, %s, %s)",
+            "insert into holds.observability_events"
+            " (id, occurred_at, environment, source, event_type, restaurant_id, booking_id, context)"
+            " values (%s, clock_timestamp(), 'dev', 'holds.core', 'capacity.hold.created', %s, %s, %s)",
             (
                 uuid4(),
                 RESTAURANT,

@@ -1,0 +1,297 @@
+"""The holds core over Supabase's API (PostgREST), for platforms without a connection to the database itself.
+
+The same SQL functions, called as RPCs of the schema ``holds``; what the API says is translated by the same table as
+what the database says (:func:`holds_core.errors.meaning_of`). Needs the extra ``supabase``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime, timedelta
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+import httpx
+from postgrest import APIError, SyncPostgrestClient
+
+from holds_core.calls import (
+    DEFAULT_DEADLINE,
+    Call,
+    Row,
+    change_parameters,
+    confirmed_from,
+    conflicting_window_from,
+    extend_parameters,
+    extended_from,
+    find_parameters,
+    hold_from,
+    move_parameters,
+    moved_from,
+    place_parameters,
+)
+from holds_core.errors import (
+    HoldAccessError,
+    HoldConflictError,
+    HoldOutcomeUnknownError,
+    HoldRequestError,
+    HoldsError,
+    HoldUnavailableError,
+    SchemaBehindError,
+    TransientError,
+    meaning_of,
+)
+from holds_core.events.record import Event
+from holds_core.events.spool import EventSpool, default_spool
+from holds_core.models import DEFAULT_TIME_TO_LIVE, ConflictingWindow, Hold, HoldRequest
+
+RECORD_DEADLINE = timedelta(seconds=2)
+
+_NESTED = ("event_context", "request_fingerprint")
+"""What an older schema, or an API's stale cache of it, may not know: the call goes without it then."""
+
+_WITHOUT_LOCK_TIMEOUT = ("find_hold_conflicts", "expire_table_holds", "record_event")
+_REMAINING_SECONDS: ContextVar[float] = ContextVar("holdwatch_remaining_seconds")
+
+T = TypeVar("T")
+
+
+class SupabaseHoldClient:
+    """What :class:`~holds_core.client.HoldClient` does, over HTTP. Safe to share between threads.
+
+    Every call ends within its deadline. An answer that does not come is asked for again under the same idempotency key.
+    """
+
+    def __init__(
+        self,
+        api: SyncPostgrestClient,
+        *,
+        deadline: timedelta = DEFAULT_DEADLINE,
+        spool: EventSpool | None = None,
+    ) -> None:
+        """Use a client of the API, set to the schema ``holds``, as :meth:`connect` makes one."""
+        self._api = api
+        self._deadline = deadline
+        self._spool = default_spool() if spool is None else spool
+
+    @classmethod
+    @contextmanager
+    def connect(
+        cls,
+        url: str,
+        key: str,
+        *,
+        deadline: timedelta = DEFAULT_DEADLINE,
+        spool: EventSpool | None = None,
+    ) -> Iterator[Self]:
+        """Open connections to the API for the length of the block.
+
+        Args:
+            url: The API's, for example ``https://PROJECT.supabase.co/rest/v1``.
+            key: Of a role that has been granted ``holds_app``; as a rule the service key. It is never logged.
+            deadline: How long a call may take.
+            spool: Where events wait that could not be recorded.
+
+        Raises:
+            HoldAccessError: The key is empty.
+        """
+        if not key.strip():
+            raise HoldAccessError("The API's key is empty; give that of a role that has been granted holds_app.")
+        headers = {"apikey": key, "Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        # Each request's timeout is what is left of its call's deadline.
+        hooks = {"request": [_limit_time]}
+        profile = {"Accept-Profile": "holds", "Content-Profile": "holds"}
+        with httpx.Client(
+            base_url=url, headers=headers | profile, timeout=deadline.total_seconds(), event_hooks=hooks
+        ) as session:
+            api = SyncPostgrestClient(url, schema="holds", headers=headers, http_client=session, retry_enabled=False)
+            client = cls(api, deadline=deadline, spool=spool)
+            yield client
+            client.drain()
+
+    def place(self, request: HoldRequest, *, attempt: int = 1, deadline: timedelta | None = None) -> Hold:
+        """See :meth:`holds_core.client.HoldClient.place`.
+
+        Where the schema or the API's cache of it is behind (42703, PGRST204, PGRST202), the hold is placed without what
+        is unknown there: its event context. A conflict is still a :class:`~holds_core.errors.HoldConflictError`, with
+        the windows that :meth:`find_conflicts` finds.
+        """
+        parameters = place_parameters(request, attempt)
+        try:
+            return self._place(parameters, deadline)
+        except HoldConflictError as conflict:
+            if conflict.conflicts:
+                raise
+            raise HoldConflictError(self._windows_in_the_way(request)) from None
+
+    def confirm(self, hold_id: UUID) -> Hold:
+        """See :meth:`holds_core.client.HoldClient.confirm`."""
+        return self._call("confirm_table_hold", change_parameters(hold_id), confirmed_from)
+
+    def extend(self, hold_id: UUID, time_to_live: timedelta = DEFAULT_TIME_TO_LIVE) -> Hold:
+        """See :meth:`holds_core.client.HoldClient.extend`."""
+        return self._call("extend_table_hold", extend_parameters(hold_id, time_to_live), extended_from)
+
+    def move(
+        self,
+        hold_id: UUID,
+        *,
+        table_ids: Sequence[UUID] | None = None,
+        starts_at: datetime | None = None,
+        ends_at: datetime | None = None,
+    ) -> Hold:
+        """See :meth:`holds_core.client.HoldClient.move`."""
+        return self._call("move_table_hold", move_parameters(hold_id, table_ids, starts_at, ends_at), moved_from)
+
+    def release(self, hold_id: UUID) -> Hold:
+        """See :meth:`holds_core.client.HoldClient.release`."""
+        return self._call("release_table_hold", change_parameters(hold_id), hold_from)
+
+    def find_conflicts(
+        self, table_ids: Sequence[UUID], starts_at: datetime, ends_at: datetime, booking_id: UUID | None = None
+    ) -> list[ConflictingWindow]:
+        """See :func:`holds_core.client.find_hold_conflicts`."""
+        call = Call("find_hold_conflicts", find_parameters(table_ids, starts_at, ends_at, booking_id), self._deadline)
+        return [conflicting_window_from(_row(row)) for row in self._data(call)]
+
+    def is_strict_conflicts_enabled(self) -> bool:
+        """Tell whether overlapping holds are refused, as the database has it."""
+        call = Call("is_holds_strict_conflicts_enabled", {}, self._deadline)
+        return bool(self._data(call))
+
+    def record(self, event: Event) -> bool:
+        """See :meth:`holds_core.client.HoldClient.record`."""
+        try:
+            return self._record(event) or self._spool.append(event)
+        except (HoldsError, APIError, httpx.HTTPError):
+            return self._spool.append(event)
+
+    def drain(self) -> None:
+        """Bring the events that wait in the spool to the database; what cannot be recorded now stays."""
+        if self._spool.depth() == 0:
+            return
+        try:
+            self._spool.drain_one_by_one(self._record)
+        except (HoldsError, APIError, httpx.HTTPError, OSError):
+            return  # the next one comes
+
+    def _place(self, parameters: dict[str, Any], deadline: timedelta | None) -> Hold:
+        try:
+            return self._call("create_table_hold", parameters, hold_from, deadline)
+        except SchemaBehindError:
+            without = {name: value for name, value in parameters.items() if name not in _NESTED}
+            return self._call("create_table_hold", without, hold_from, deadline)
+
+    def _windows_in_the_way(self, request: HoldRequest) -> list[ConflictingWindow]:
+        """Look up what a refusal did not name: the table alone where the other has gone already."""
+        found = self.find_conflicts(request.table_ids, request.starts_at, request.ends_at, request.booking_id)
+        return found or [ConflictingWindow(request.table_ids[0], request.starts_at, request.ends_at)]
+
+    def _record(self, event: Event) -> bool:
+        parameters = event.parameters() | {"context": dict(event.context)}
+        return bool(self._data(Call("record_event", parameters, min(self._deadline, RECORD_DEADLINE))))
+
+    def _call(
+        self, name: str, parameters: Mapping[str, Any], read: Callable[[Row], T], deadline: timedelta | None = None
+    ) -> T:
+        call = Call(name, parameters, self._deadline if deadline is None else deadline)
+        row = _row(self._data(call))
+        if (event := call.unrecorded_event(row)) is not None:
+            row["event_recorded"] = self._spool.append(event)
+        return call.read(row, read)
+
+    def _data(self, call: Call) -> Any:
+        while True:
+            parameters = call.next_parameters()
+            if call.name in _WITHOUT_LOCK_TIMEOUT or not parameters.keys() - {"lock_timeout_ms"}:
+                del parameters["lock_timeout_ms"]
+            _REMAINING_SECONDS.set(call.remaining_seconds())
+            try:
+                return (
+                    self._api.rpc(call.name, {f"p_{name}": _as_json(value) for name, value in parameters.items()})
+                    .execute()
+                    .data
+                )
+            except (APIError, httpx.HTTPError) as failure:
+                meaning = _meaning(failure)
+                pause = call.pause_after(meaning)
+                if pause is None:
+                    error = call.final_error(meaning)
+                    self._tell(call, error, failure)
+                    # What the API says of a conflict names the other booking.
+                    raise error from (None if isinstance(error, HoldConflictError) else failure)
+            time.sleep(pause)
+
+    def _tell(self, call: Call, error: HoldsError, failure: Exception) -> None:
+        code = failure.code if isinstance(failure, APIError) else None
+        event = call.failure_event(error, code)
+        if event is None:
+            return
+        if isinstance(error, HoldUnavailableError | HoldOutcomeUnknownError):
+            self._spool.append(event)
+        else:
+            self.record(event)
+
+
+def _limit_time(request: httpx.Request) -> None:
+    seconds = _REMAINING_SECONDS.get(None)
+    if seconds is not None:
+        request.extensions["timeout"] = httpx.Timeout(seconds).as_dict()
+
+
+def _meaning(failure: APIError | httpx.HTTPError) -> HoldsError:
+    """Return what a failed try means.
+
+    Raises:
+        APIError: It means nothing to the holds core.
+    """
+    if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return HoldUnavailableError()  # nothing was sent
+    if isinstance(failure, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        return HoldRequestError(f"The API's URL or key cannot be sent: {type(failure).__name__}.")
+    if not isinstance(failure, APIError):
+        return HoldOutcomeUnknownError()
+    code = failure.code or ""
+    meaning = meaning_of(code, message=failure.message, hint=failure.hint)
+    if meaning is None and len(code) == 3:
+        # An HTTP status: what answered is not PostgREST but something before it.
+        meaning = (
+            HoldAccessError() if code in ("401", "403")
+            else TransientError() if code == "429"
+            else HoldOutcomeUnknownError() if code.startswith("5")
+            else None
+        )  # fmt: skip
+    if meaning is None:
+        raise failure
+    return meaning
+
+
+def _as_json(value: object) -> Any:
+    match value:
+        case UUID():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+        case list():
+            return [_as_json(entry) for entry in value]
+        case _:
+            return value
+
+
+_TIMES = ("starts_at", "ends_at", "created_at", "expires_at")
+
+
+def _row(data: Any) -> Row:
+    """Read what JSON has as text."""
+    row = dict(data)
+    for name in _TIMES:
+        if isinstance(row.get(name), str):
+            row[name] = datetime.fromisoformat(row[name])
+    for name in ("hold_id", "table_id"):
+        if isinstance(row.get(name), str):
+            row[name] = UUID(row[name])
+    if row.get("table_ids") is not None:
+        row["table_ids"] = [UUID(table_id) for table_id in row["table_ids"]]
+    return row
