@@ -6,6 +6,7 @@ Nothing here does input or output, so that every client shares it, whoever waits
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -186,6 +187,44 @@ _FAILURE_REASONS: dict[type[HoldsError], str] = {
 }
 
 
+def _array_text(values: Sequence[object]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+_TO_TEXT: dict[type, Callable[[Any], str | None]] = {
+    type(None): lambda value: value,
+    str: lambda value: value,
+    UUID: str,
+    int: str,
+    float: str,
+    datetime: datetime.isoformat,
+    list: _array_text,
+    dict: json.dumps,
+}
+
+
+def as_texts(parameters: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return parameters as PostgreSQL reads them; the function's own parameter types say what they are."""
+    return {name: _TO_TEXT.get(type(value), str)(value) for name, value in parameters.items()}
+
+
+_TIMES = ("starts_at", "ends_at", "created_at", "expires_at")
+
+
+def row_from(data: Mapping[str, Any]) -> Row:
+    """Read a row that came as JSON: times, in UTC, and ids."""
+    row = dict(data)
+    for name in _TIMES:
+        if row.get(name) is not None:
+            row[name] = datetime.fromisoformat(row[name]).astimezone(UTC)
+    for name in ("hold_id", "table_id"):
+        if row.get(name) is not None:
+            row[name] = UUID(row[name])
+    if row.get("table_ids") is not None:
+        row["table_ids"] = [UUID(table_id) for table_id in row["table_ids"]]
+    return row
+
+
 def _derived_event_id(event_id: UUID, outcome: str) -> UUID:
     """Return what ``holds.derived_event_id`` does."""
     return UUID(hashlib.md5(f"{event_id}{outcome}".encode(), usedforsecurity=False).hexdigest())
@@ -266,11 +305,11 @@ def hold_from(row: Row) -> Hold:
         id=row["hold_id"],
         status=row["status"],
         table_ids=tuple(row["table_ids"]),
-        starts_at=row["starts_at"].astimezone(UTC),
-        ends_at=row["ends_at"].astimezone(UTC),
+        starts_at=row["starts_at"],
+        ends_at=row["ends_at"],
         is_enforced=row["is_enforced"],
-        created_at=row["created_at"].astimezone(UTC),
-        expires_at=None if row["expires_at"] is None else row["expires_at"].astimezone(UTC),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
         is_replay=row["outcome"] == "replayed",
         is_event_recorded=row["event_recorded"],
     )
@@ -313,7 +352,7 @@ def _with_status(row: Row, *statuses: str, doing: str) -> Hold:
 
 def conflicting_window_from(row: Row) -> ConflictingWindow:
     """Read a row of ``find_hold_conflicts``."""
-    return ConflictingWindow(row["table_id"], row["starts_at"].astimezone(UTC), row["ends_at"].astimezone(UTC))
+    return ConflictingWindow(row["table_id"], row["starts_at"], row["ends_at"])
 
 
 def _window_from(window: dict[str, str]) -> ConflictingWindow:

@@ -7,17 +7,17 @@ The two clients differ only in who waits. What they send, how they read the answ
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, Self, TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
+from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
 from holds_core.calls import (
@@ -25,6 +25,7 @@ from holds_core.calls import (
     SERVER_SHARE,
     Call,
     Row,
+    as_texts,
     change_parameters,
     confirmed_from,
     conflicting_window_from,
@@ -35,6 +36,7 @@ from holds_core.calls import (
     move_parameters,
     moved_from,
     place_parameters,
+    row_from,
 )
 from holds_core.database.connections import CONNECTION_PARAMETERS, connection_parameters
 from holds_core.database.queries import query
@@ -72,11 +74,11 @@ def find_hold_conflicts(
     """
     parameters = find_parameters(table_ids, starts_at, ends_at, booking_id)
     try:
-        with connection.cursor(row_factory=dict_row) as cursor:
-            cursor.execute(query("find_hold_conflicts"), parameters)
-            return [conflicting_window_from(row) for row in cursor]
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            row = cursor.execute(query("find_hold_conflicts"), as_texts(parameters)).fetchone()
     except psycopg.Error as error:
         raise_translated(error)
+    return _windows(_answer(row))
 
 
 class _Telemetry:
@@ -122,8 +124,13 @@ class _Telemetry:
             self.spool.drain(connection)
 
 
-def _parameters_to_send(call: Call) -> dict[str, Any]:
-    return {name: Jsonb(value) if isinstance(value, dict) else value for name, value in call.next_parameters().items()}
+def _answer(row: tuple[Any, ...] | None) -> Any:
+    assert row is not None
+    return json.loads(row[0])
+
+
+def _windows(rows: Sequence[Mapping[str, Any]]) -> list[ConflictingWindow]:
+    return [conflicting_window_from(row_from(row)) for row in rows]
 
 
 def _meaning(error: psycopg.Error) -> HoldsError:
@@ -172,7 +179,7 @@ async def _is_alive_async(connection: psycopg.AsyncConnection[Any]) -> bool:
 
 
 def _connection_parameters(url: str, deadline: timedelta, *, transaction_pooling: bool) -> dict[str, Any]:
-    common = {"autocommit": True, "row_factory": dict_row, "application_name": "holdwatch-client"}
+    common = {"autocommit": True, "application_name": "holdwatch-client"}
     if transaction_pooling:
         # Another client's call comes over the same server connection: nothing may be prepared or set on it.
         return {
@@ -195,7 +202,7 @@ class HoldClient:
     def __init__(
         self, pool: ConnectionPool[Any], *, deadline: timedelta = DEFAULT_DEADLINE, spool: EventSpool | None = None
     ) -> None:
-        """Use a pool of autocommit connections that return rows as dicts, as :meth:`connect` makes one.
+        """Use a pool of autocommit connections, as :meth:`connect` makes one.
 
         Args:
             pool: Open.
@@ -313,23 +320,23 @@ class HoldClient:
 
     def expire(self, limit: int = 1000) -> int:
         """End holds whose time is over, up to ``limit`` windows; return how many holds ended."""
-        return self._call("expire_table_holds", {"limit": limit}, lambda row: int(row["expire_table_holds"]))
+        return int(self._ask(Call("expire_table_holds", {"limit": limit}, self._deadline)))
 
     def find_conflicts(
         self, table_ids: Sequence[UUID], starts_at: datetime, ends_at: datetime, booking_id: UUID | None = None
     ) -> list[ConflictingWindow]:
         """See :func:`find_hold_conflicts`."""
         call = Call("find_hold_conflicts", find_parameters(table_ids, starts_at, ends_at, booking_id), self._deadline)
-        return [conflicting_window_from(row) for row in self._rows(call)]
+        return _windows(self._ask(call))
 
     def record(self, event: Event) -> bool:
         """Record an event; return whether it is stored, or kept in the spool until it can be.
 
         Telemetry never fails its caller: this does not raise.
         """
-        deadline = min(self._deadline, RECORD_DEADLINE)
+        call = Call("record_event", event.parameters(), min(self._deadline, RECORD_DEADLINE))
         try:
-            is_stored = self._call("record_event", event.parameters(), lambda row: bool(row["record_event"]), deadline)
+            is_stored = bool(self._ask(call))
         except (HoldsError, psycopg.Error):
             is_stored = False
         return is_stored or self._telemetry.keep(event)
@@ -338,37 +345,33 @@ class HoldClient:
         self, name: str, parameters: dict[str, Any], read: Callable[[Row], T], deadline: timedelta | None = None
     ) -> T:
         call = Call(name, parameters, self._deadline if deadline is None else deadline)
-        row = self._rows(call)[0]
+        row = row_from(self._ask(call))
         if (event := call.unrecorded_event(row)) is not None:
             row["event_recorded"] = self._telemetry.keep(event)
         self._telemetry.drain_in_background()
         return call.read(row, read)
 
-    def _rows(self, call: Call) -> list[Row]:
+    def _ask(self, call: Call) -> Any:
+        """Ask until there is an answer, or no time."""
         while True:
             try:
-                with self._connection(call) as connection:
-                    rows: list[Row] = connection.execute(query(call.name), _parameters_to_send(call)).fetchall()
-                    return rows
+                # Taken and given back by hand: there is no transaction to end, which is what the pool's block is for.
+                connection = self._pool.getconn(timeout=call.remaining_seconds())
+                try:
+                    with severed_after(connection, call.remaining_seconds()):
+                        if call.is_outcome_unknown and not _is_alive(connection):
+                            continue
+                        cursor = connection.cursor(row_factory=tuple_row)
+                        cursor.execute(query(call.name), as_texts(call.next_parameters()))
+                        return _answer(cursor.fetchone())
+                finally:
+                    self._pool.putconn(connection)
             except psycopg.Error as failure:
                 meaning = _meaning(failure)
                 pause = call.pause_after(meaning)
                 if pause is None:
                     self._fail(call, meaning, failure)
             time.sleep(pause)
-
-    @contextmanager
-    def _connection(self, call: Call) -> Iterator[psycopg.Connection[Any]]:
-        """Lend a connection whose answers are not waited for beyond the deadline."""
-        while True:
-            with (
-                self._pool.connection(timeout=call.remaining_seconds()) as connection,
-                severed_after(connection, call.remaining_seconds()),
-            ):
-                if call.is_outcome_unknown and not _is_alive(connection):
-                    continue
-                yield connection
-                return
 
     def _fail(self, call: Call, meaning: HoldsError, failure: psycopg.Error) -> NoReturn:
         error = call.final_error(meaning)
@@ -440,22 +443,20 @@ class AsyncHoldClient:
 
     async def expire(self, limit: int = 1000) -> int:
         """See :meth:`HoldClient.expire`."""
-        return await self._call("expire_table_holds", {"limit": limit}, lambda row: int(row["expire_table_holds"]))
+        return int(await self._ask(Call("expire_table_holds", {"limit": limit}, self._deadline)))
 
     async def find_conflicts(
         self, table_ids: Sequence[UUID], starts_at: datetime, ends_at: datetime, booking_id: UUID | None = None
     ) -> list[ConflictingWindow]:
         """See :func:`find_hold_conflicts`."""
         call = Call("find_hold_conflicts", find_parameters(table_ids, starts_at, ends_at, booking_id), self._deadline)
-        return [conflicting_window_from(row) for row in await self._rows(call)]
+        return _windows(await self._ask(call))
 
     async def record(self, event: Event) -> bool:
         """See :meth:`HoldClient.record`."""
-        deadline = min(self._deadline, RECORD_DEADLINE)
+        call = Call("record_event", event.parameters(), min(self._deadline, RECORD_DEADLINE))
         try:
-            is_stored = await self._call(
-                "record_event", event.parameters(), lambda row: bool(row["record_event"]), deadline
-            )
+            is_stored = bool(await self._ask(call))
         except (HoldsError, psycopg.Error):
             is_stored = False
         return is_stored or await asyncio.to_thread(self._telemetry.keep, event)
@@ -464,36 +465,32 @@ class AsyncHoldClient:
         self, name: str, parameters: dict[str, Any], read: Callable[[Row], T], deadline: timedelta | None = None
     ) -> T:
         call = Call(name, parameters, self._deadline if deadline is None else deadline)
-        row = (await self._rows(call))[0]
+        row = row_from(await self._ask(call))
         if (event := call.unrecorded_event(row)) is not None:
             row["event_recorded"] = await asyncio.to_thread(self._telemetry.keep, event)
         self._telemetry.drain_in_background()
         return call.read(row, read)
 
-    async def _rows(self, call: Call) -> list[Row]:
+    async def _ask(self, call: Call) -> Any:
+        """Ask until there is an answer, or no time."""
         while True:
             try:
-                async with self._connection(call) as connection:
-                    cursor = await connection.execute(query(call.name), _parameters_to_send(call))
-                    rows: list[Row] = await cursor.fetchall()
-                    return rows
+                connection = await self._pool.getconn(timeout=call.remaining_seconds())
+                try:
+                    with severed_after_async(connection, call.remaining_seconds()):
+                        if call.is_outcome_unknown and not await _is_alive_async(connection):
+                            continue
+                        cursor = connection.cursor(row_factory=tuple_row)
+                        await cursor.execute(query(call.name), as_texts(call.next_parameters()))
+                        return _answer(await cursor.fetchone())
+                finally:
+                    await self._pool.putconn(connection)
             except psycopg.Error as failure:
                 meaning = _meaning(failure)
                 pause = call.pause_after(meaning)
                 if pause is None:
                     await self._fail(call, meaning, failure)
             await asyncio.sleep(pause)
-
-    @asynccontextmanager
-    async def _connection(self, call: Call) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        """Lend a connection whose answers are not waited for beyond the deadline."""
-        while True:
-            async with self._pool.connection(timeout=call.remaining_seconds()) as connection:
-                with severed_after_async(connection, call.remaining_seconds()):
-                    if call.is_outcome_unknown and not await _is_alive_async(connection):
-                        continue
-                    yield connection
-                    return
 
     async def _fail(self, call: Call, meaning: HoldsError, failure: psycopg.Error) -> NoReturn:
         error = call.final_error(meaning)

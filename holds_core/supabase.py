@@ -31,6 +31,7 @@ from holds_core.calls import (
     move_parameters,
     moved_from,
     place_parameters,
+    row_from,
 )
 from holds_core.errors import (
     HoldAccessError,
@@ -154,7 +155,7 @@ class SupabaseHoldClient:
     ) -> list[ConflictingWindow]:
         """See :func:`holds_core.client.find_hold_conflicts`."""
         call = Call("find_hold_conflicts", find_parameters(table_ids, starts_at, ends_at, booking_id), self._deadline)
-        return [conflicting_window_from(_row(row)) for row in self._data(call)]
+        return [conflicting_window_from(row_from(row)) for row in self._data(call)]
 
     def is_strict_conflicts_enabled(self) -> bool:
         """Tell whether overlapping holds are refused, as the database has it."""
@@ -197,7 +198,7 @@ class SupabaseHoldClient:
         self, name: str, parameters: Mapping[str, Any], read: Callable[[Row], T], deadline: timedelta | None = None
     ) -> T:
         call = Call(name, parameters, self._deadline if deadline is None else deadline)
-        row = _row(self._data(call))
+        row = row_from(self._data(call))
         if (event := call.unrecorded_event(row)) is not None:
             row["event_recorded"] = self._spool.append(event)
         return call.read(row, read)
@@ -278,20 +279,3 @@ def _as_json(value: object) -> Any:
             return [_as_json(entry) for entry in value]
         case _:
             return value
-
-
-_TIMES = ("starts_at", "ends_at", "created_at", "expires_at")
-
-
-def _row(data: Any) -> Row:
-    """Read what JSON has as text."""
-    row = dict(data)
-    for name in _TIMES:
-        if isinstance(row.get(name), str):
-            row[name] = datetime.fromisoformat(row[name])
-    for name in ("hold_id", "table_id"):
-        if isinstance(row.get(name), str):
-            row[name] = UUID(row[name])
-    if row.get("table_ids") is not None:
-        row["table_ids"] = [UUID(table_id) for table_id in row["table_ids"]]
-    return row

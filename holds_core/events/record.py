@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from psycopg.types.json import Jsonb
+from psycopg.rows import tuple_row
 
 from holds_core.database.queries import query
 from holds_core.events.types import Severity
@@ -53,11 +54,11 @@ class Event:
             "source": self.source,
             "restaurant_id": self.restaurant_id,
             "booking_id": self.booking_id,
-            "context": Jsonb(dict(self.context)),
+            "context": json.dumps(dict(self.context)),
         }
 
 
-def record_event(connection: psycopg.Connection, event: Event) -> bool:
+def record_event(connection: psycopg.Connection[Any], event: Event) -> bool:
     """Record an event in this database's environment, in the connection's transaction.
 
     Returns:
@@ -66,5 +67,6 @@ def record_event(connection: psycopg.Connection, event: Event) -> bool:
     Raises:
         psycopg.Error: The database could not be asked.
     """
-    row = connection.execute(query("record_event"), event.parameters()).fetchone()
-    return row is not None and bool(row[0])
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(query("record_event"), event.parameters()).fetchone()
+    return row is not None and row[0] == "true"

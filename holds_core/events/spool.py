@@ -28,8 +28,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from holds_core.database.queries import query
-from holds_core.events.record import Event
+from holds_core.events.record import Event, record_event
 
 WAITING = "waiting.jsonl"
 REJECTED = "rejected.jsonl"
@@ -237,11 +236,10 @@ def _store(connection: psycopg.Connection[Any], lines: Sequence[bytes]) -> list[
                 continue
             try:
                 with connection.transaction():
-                    row = connection.execute(query("record_event"), event.parameters()).fetchone()
+                    is_recorded = record_event(connection, event)
             except psycopg.DataError as error:
                 refusals.append((line, str(error.diag.message_primary or error)))
                 continue
-            is_recorded = row is not None and next(iter(row.values() if isinstance(row, dict) else row))
             if not is_recorded:
                 refusals.append((line, _REFUSED))
     return refusals

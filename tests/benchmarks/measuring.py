@@ -202,9 +202,11 @@ def contended(url: str, requests: int, connections: int) -> Measurement:
         latencies: list[float] = []
         held = 0
         async with AsyncHoldClient.connect(url, max_connections=connections) as client:
-            # As after a rush: what is measured is the contention, not the making of connections.
+            # What is measured is the contention, not the making of connections, nor their first call, for which a back
+            # end plans everything.
             await client._pool.resize(connections, connections)
             await client._pool.wait()
+            await _async_for(1, connections, lambda: client.place(some_request()))
             waiting = iter(range(requests))
 
             async def caller() -> None:

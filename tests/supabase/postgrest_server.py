@@ -170,8 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
                 f"Searched for the function holds.{name} with parameters {given}, but no matches were found.",
             )
         columns = sql.SQL(", ").join(
-            sql.SQL("{} {}").format(sql.Identifier(one), sql.SQL(function.parameters[one]))  # type: ignore[arg-type]
-            for one in arguments
+            sql.SQL("{} {}").format(sql.Identifier(one), sql.SQL(function.parameters[one])) for one in arguments
         )
         passed = sql.SQL(", ").join(sql.SQL("{0} => args.{0}").format(sql.Identifier(one)) for one in arguments)
         source = sql.SQL("from json_to_record(%s) as args ({})").format(columns) if arguments else sql.SQL("")

@@ -251,21 +251,17 @@ def test_switch_is_seen_over_the_api(client: SupabaseHoldClient, connection: psy
     assert not client.is_strict_conflicts_enabled()
 
 
-@pytest.mark.parametrize("key", [token("anon"), token("authenticated"), ""], ids=["anon", "authenticated", "no key"])
+@pytest.mark.parametrize("key", [token("anon"), token("authenticated")], ids=["anon", "authenticated"])
 def test_stranger_can_do_nothing(
     server: PostgrestServer, spool: EventSpool, connection: psycopg.Connection, key: str
 ) -> None:
     """Every function is refused, and a forged token too, though the schema is exposed."""
-    names = sorted(server.cache)
-    for name in names:
-        function = server.cache[name]
-        refusal = connection.execute(
-            "select has_function_privilege('anon', oid, 'execute') or has_function_privilege('authenticated', oid, 'execute')"
-            " from pg_proc where proname = %s and pronamespace = 'holds'::regnamespace",
-            (name,),
-        ).fetchone()
-        assert refusal == (False,), name
-        assert function is not None
+    executable = connection.execute(
+        "select proname from pg_proc where pronamespace = 'holds'::regnamespace"
+        " and (has_function_privilege('anon', oid, 'execute')"
+        " or has_function_privilege('authenticated', oid, 'execute'))"
+    ).fetchall()
+    assert executable == []
     with SupabaseHoldClient.connect(server.url, key, spool=spool) as stranger:
         for call in (
             lambda: stranger.place(make_request()),
@@ -278,6 +274,8 @@ def test_stranger_can_do_nothing(
     forged = token("service_role", secret=b"guessed")
     with SupabaseHoldClient.connect(server.url, forged, spool=spool) as forger, pytest.raises(HoldAccessError):
         forger.place(make_request())
+    with pytest.raises(HoldAccessError, match="empty"), SupabaseHoldClient.connect(server.url, " ", spool=spool):
+        pass
 
 
 def test_row_level_security_hides_what_is_granted_by_accident(

@@ -229,6 +229,52 @@ begin
 end
 $$;
 
+create or replace function holds.derived_event_id(p_event_id uuid, p_outcome text)
+returns uuid
+language plpgsql
+immutable
+as $$
+begin
+    return md5(p_event_id::text || p_outcome)::uuid;
+end
+$$;
+
+-- As in 0004, with a plan that is kept: a function in SQL is planned at every call, which costs as much as a hold.
+create or replace function holds.overlaps_json(p_table_ids uuid[], p_held_during tstzrange, p_owner_id uuid)
+returns jsonb
+language plpgsql
+volatile
+as $$
+begin
+    return (
+        select coalesce(jsonb_agg(jsonb_build_object(
+            'tableId', live.table_id,
+            'holdId', live.hold_id,
+            'startsAt', lower(live.held_during),
+            'endsAt', upper(live.held_during)
+        ) order by live.table_id, live.id), '[]')
+        from unnest(p_table_ids) as asked (table_id)
+        cross join lateral (
+            select enforced.*
+            from holds.table_hold_windows as enforced
+            where enforced.table_id = asked.table_id
+                and enforced.held_during && p_held_during
+                and enforced.is_enforced
+                and enforced.released_at is null
+            union all
+            select unenforced.*
+            from holds.table_hold_windows as unenforced
+            where unenforced.table_id = asked.table_id
+                and unenforced.held_during && p_held_during
+                and not unenforced.is_enforced
+                and unenforced.released_at is null
+        ) as live
+        where live.owner_id is distinct from p_owner_id
+            and (live.expires_at is null or live.expires_at > clock_timestamp())
+    );
+end
+$$;
+
 -- The conflicts that a refusal names to its caller, and in its event: the winner of a race is found now; where it has gone
 -- already, the table alone is named.
 create function holds.named_overlaps(
@@ -246,6 +292,44 @@ begin
             'tableId', p_lost_table_id, 'startsAt', lower(p_held_during), 'endsAt', upper(p_held_during)));
     end if;
     return v_overlaps;
+end
+$$;
+
+-- Stores the two events of a refused try together, as holds.emit stores one.
+create function holds.emit_conflict(
+    p_event_id uuid,
+    p_occurred_at timestamptz,
+    p_restaurant_id uuid,
+    p_booking_id uuid,
+    p_context jsonb,
+    p_overlaps jsonb
+)
+returns boolean
+language plpgsql
+as $$
+begin
+    insert into holds.observability_events (
+        id, occurred_at, environment, source, event_type, severity, restaurant_id, booking_id, context
+    )
+    select
+        holds.derived_event_id(p_event_id, said.outcome), p_occurred_at, (select environment from holds.settings), 'holds.core',
+        said.event_type, 'warning', p_restaurant_id, p_booking_id, p_context || said.context
+    from (
+        values
+        (
+            'conflict',
+            'capacity.hold.strict_conflict',
+            jsonb_build_object(
+                'conflicts', p_overlaps, 'constraint', 'table_hold_windows_no_overlap', 'sqlstate', '23P01')
+        ),
+        ('rpc', 'capacity.rpc.conflict', jsonb_build_object('code', '23P01', 'reason', 'HOLD_CONFLICT'))
+    ) as said (outcome, event_type, context)
+    on conflict do nothing;
+    return true;
+exception
+    when others then
+        raise warning 'events of a conflict were not recorded: % (%)', sqlerrm, sqlstate;
+        return false;
 end
 $$;
 
@@ -268,16 +352,8 @@ begin
     v_result.outcome := p_outcome;
     v_result.conflicts := '[]';
     if p_outcome = 'conflict' then
-        v_result.event_recorded := holds.emit(
-            holds.derived_event_id(p_event_id, 'conflict'), p_occurred_at, 'capacity.hold.strict_conflict', 'warning',
-            'holds.core', p_restaurant_id, p_booking_id,
-            p_context || jsonb_build_object(
-                'conflicts', p_overlaps, 'constraint', 'table_hold_windows_no_overlap', 'sqlstate', '23P01')
-        ) and holds.emit(
-            holds.derived_event_id(p_event_id, 'rpc'), p_occurred_at, 'capacity.rpc.conflict', 'warning',
-            'holds.core', p_restaurant_id, p_booking_id,
-            p_context || jsonb_build_object('code', '23P01', 'reason', 'HOLD_CONFLICT')
-        );
+        v_result.event_recorded := holds.emit_conflict(
+            p_event_id, p_occurred_at, p_restaurant_id, p_booking_id, p_context, p_overlaps);
         select coalesce(jsonb_agg(conflict - 'holdId'), '[]') into v_result.conflicts
         from jsonb_array_elements(p_overlaps) as conflict;
     elsif p_outcome = 'rate_limited' then

@@ -1,6 +1,8 @@
+-- Parameters go as text and answers come as JSON text: two conversions in C each, where a dozen typed ones take the driver
+-- as long as all else (`make bench`). The functions' own parameter types say what the text is.
+
 -- name: create_table_hold
-select *
-from holds.create_table_hold(
+select to_json(holds.create_table_hold(
     p_restaurant_id => %(restaurant_id)s,
     p_table_ids => %(table_ids)s,
     p_starts_at => %(starts_at)s,
@@ -14,38 +16,36 @@ from holds.create_table_hold(
     p_lock_timeout_ms => %(lock_timeout_ms)s,
     p_event_context => %(event_context)s,
     p_request_fingerprint => %(request_fingerprint)s
-);
+))::text;
 
 -- name: confirm_table_hold
-select *
-from holds.confirm_table_hold(%(hold_id)s, %(event_id)s, %(occurred_at)s, %(lock_timeout_ms)s);
+select to_json(holds.confirm_table_hold(%(hold_id)s, %(event_id)s, %(occurred_at)s, %(lock_timeout_ms)s))::text;
 
 -- name: extend_table_hold
-select *
-from holds.extend_table_hold(%(hold_id)s, %(ttl_seconds)s, %(event_id)s, %(occurred_at)s, %(lock_timeout_ms)s);
+select to_json(holds.extend_table_hold(
+    %(hold_id)s, %(ttl_seconds)s, %(event_id)s, %(occurred_at)s, %(lock_timeout_ms)s
+))::text;
 
 -- name: move_table_hold
-select *
-from holds.move_table_hold(
+select to_json(holds.move_table_hold(
     %(hold_id)s, %(table_ids)s, %(starts_at)s, %(ends_at)s, %(event_id)s, %(occurred_at)s, %(lock_timeout_ms)s
-);
+))::text;
 
 -- name: release_table_hold
-select *
-from holds.release_table_hold(%(hold_id)s, %(event_id)s, %(occurred_at)s, %(lock_timeout_ms)s);
+select to_json(holds.release_table_hold(%(hold_id)s, %(event_id)s, %(occurred_at)s, %(lock_timeout_ms)s))::text;
 
 -- name: expire_table_holds
-select holds.expire_table_holds(%(limit)s);
+select to_json(holds.expire_table_holds(%(limit)s))::text;
 
 -- name: find_hold_conflicts
-select table_id, starts_at, ends_at
-from holds.find_hold_conflicts(%(table_ids)s, %(starts_at)s, %(ends_at)s, %(booking_id)s);
+select coalesce(json_agg(found), '[]')::text
+from holds.find_hold_conflicts(%(table_ids)s, %(starts_at)s, %(ends_at)s, %(booking_id)s) as found;
 
 -- name: record_event
-select holds.record_event(
+select to_json(holds.record_event(
     %(event_id)s, %(occurred_at)s, %(event_type)s, %(severity)s, %(source)s, %(restaurant_id)s, %(booking_id)s,
     %(context)s
-);
+))::text;
 
 -- name: is_holds_strict_conflicts_enabled
 select holds.is_holds_strict_conflicts_enabled();

@@ -67,5 +67,5 @@ select
     )
     or exists (
         select from holds.table_hold_windows
-        where created_at > (select checked_until from holds.double_booking_checks)
+        where created_at > (select checks.checked_until from holds.double_booking_checks as checks)
     );
