@@ -13,7 +13,7 @@ import psycopg
 import typer
 
 from holds_core.errors import HoldsError
-from orchestration.cli import dashboards, db, demo, enforcement, events, holds, pipeline, soak, up
+from orchestration.cli import dashboards, db, demo, doctor, enforcement, events, holds, pipeline, soak, up
 
 app = typer.Typer(
     name="holdwatch",
@@ -38,6 +38,7 @@ def root(
 app.command()(demo.demo)
 app.command()(up.up)
 app.command()(soak.soak)
+app.command()(doctor.doctor)
 app.add_typer(holds.app, name="holds")
 app.add_typer(enforcement.app, name="enforcement")
 app.add_typer(events.app, name="events")

@@ -67,6 +67,26 @@ def run_soak(
 
     Works on synthetic restaurants of its own, and marks its events with ``context.soakId``.
     """
+    return run_recorded_soak(
+        url,
+        requests=requests,
+        concurrency=concurrency,
+        connections=connections,
+        seed=seed,
+        on_progress=on_progress,
+    )[0]
+
+
+def run_recorded_soak(
+    url: str,
+    *,
+    requests: int,
+    concurrency: int,
+    connections: int,
+    seed: int,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> tuple[SoakSummary, LoadResult]:
+    """The same; returns what every caller was told too."""
     soak_id = uuid4()
     restaurant_ids = [restaurant.id for restaurant in make_restaurants(soak_id, requests)]
     try:
@@ -87,7 +107,7 @@ def run_soak(
             _release(url, restaurant_ids, connections)
         raise
     _release(url, restaurant_ids, connections)
-    return _summary(str(soak_id), load, findings)
+    return _summary(str(soak_id), load, findings), load
 
 
 def _release(url: str, restaurant_ids: Sequence[UUID], connections: int) -> None:

@@ -69,3 +69,9 @@ select
         select from holds.table_hold_windows
         where created_at > (select checks.checked_until from holds.double_booking_checks as checks)
     );
+
+-- name: last_event_partition
+-- The last day whose events can be stored.
+select max(to_date(right(parts.inhrelid::regclass::text, 8), 'YYYYMMDD'))
+from pg_inherits as parts
+where parts.inhparent = 'holds.observability_events'::regclass;
