@@ -75,7 +75,7 @@ def ramp_html(ramp: Ramp, *, server: str, environment: str) -> str:
         connections=ramp.connections,
         verdict=verdict,
         knee=(
-            f"The knee is at {knee.in_flight} requests in flight: {knee.per_second:,.0f} answers a second, "
+            f"The knee is at {knee.in_flight} in flight: {knee.per_second:,.0f} answers a second, "
             f"P95 {knee.summary.latency_ms['p95']:,.0f} ms. With more, requests wait rather than get answered."
         ),
         by_load=_by_load(ramp),

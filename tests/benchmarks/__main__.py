@@ -28,6 +28,7 @@ from orchestration.paths import state_dir
 from tests.benchmarks.measuring import (
     Measurement,
     async_client,
+    bare_driver,
     contended,
     pgbench,
     separate_statements,
@@ -44,8 +45,10 @@ WAYS: dict[str, Way] = {
     "(c) AsyncHoldClient": async_client,
     "(d) HoldClient, threads": threaded_client,
     "(e) separate statements, Python": separate_statements,
+    "(f) psycopg alone, text and JSON": lambda url, count, seconds: bare_driver(url, count, seconds, is_typed=False),
+    "(g) psycopg alone, typed": lambda url, count, seconds: bare_driver(url, count, seconds, is_typed=True),
 }
-A, B, C, D, E = WAYS
+A, B, C, D, E, F, G = WAYS
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import os
 import shutil
@@ -22,6 +23,8 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from holds_core import AsyncHoldClient, HoldClient, HoldConflictError, HoldRequest
+from holds_core.calls import as_texts, hold_from, place_parameters, row_from
+from holds_core.database.queries import query
 from orchestration.paths import state_dir
 from orchestration.server.layout import ServerLayout
 
@@ -97,7 +100,7 @@ def async_client(url: str, connections: int, seconds: float) -> Measurement:
 
     async def run() -> Measurement:
         async with AsyncHoldClient.connect(url, max_connections=connections) as client:
-            return await _async_for(seconds, connections, lambda: client.place(some_request()))
+            return await _async_for(seconds, [lambda: client.place(some_request())] * connections)
 
     return asyncio.run(run())
 
@@ -139,7 +142,45 @@ def separate_statements(url: str, connections: int, seconds: float) -> Measureme
                 async with pool.connection() as connection:
                     await _place_by_statements(connection)
 
-            return await _async_for(seconds, connections, place)
+            return await _async_for(seconds, [place] * connections)
+
+    return asyncio.run(run())
+
+
+def bare_driver(url: str, connections: int, seconds: float, *, is_typed: bool) -> Measurement:
+    """psycopg alone calling the function: no pool, no deadline, no error handling. The client's upper bound.
+
+    Args:
+        url: The database.
+        connections: As many callers.
+        seconds: How long.
+        is_typed: Whether parameters go as uuid, timestamptz and so on, and the answer comes as a row of typed columns;
+            else both are text, as the clients have them.
+    """
+    statement = query("create_table_hold")
+    if is_typed:
+        statement = statement.replace("select to_json(", "select * from ").replace("))::text", ")")
+
+    async def run() -> Measurement:
+        opened = [await psycopg.AsyncConnection.connect(url, autocommit=True) for _ in range(connections)]
+
+        def caller(connection: psycopg.AsyncConnection) -> Callable[[], Awaitable[object]]:
+            async def ask() -> object:
+                parameters = place_parameters(some_request(), 1) | {"lock_timeout_ms": 2000}
+                if is_typed:
+                    typed = parameters | {"event_context": Jsonb(parameters["event_context"])}
+                    return await (await connection.execute(statement, typed)).fetchone()
+                row = await (await connection.execute(statement, as_texts(parameters))).fetchone()
+                assert row is not None
+                return hold_from(row_from(json.loads(row[0])))
+
+            return ask
+
+        try:
+            return await _async_for(seconds, [caller(connection) for connection in opened])
+        finally:
+            for connection in opened:
+                await connection.close()
 
     return asyncio.run(run())
 
@@ -181,16 +222,17 @@ async def _place_by_statements(connection: psycopg.AsyncConnection) -> None:
         )
 
 
-async def _async_for(seconds: float, callers: int, ask: Callable[[], Awaitable[object]]) -> Measurement:
+async def _async_for(seconds: float, asks: Sequence[Callable[[], Awaitable[object]]]) -> Measurement:
+    """Let as many callers as there are ways to ask go on asking."""
     latencies: list[float] = []
     started = time.perf_counter()
 
-    async def caller() -> None:
+    async def caller(ask: Callable[[], Awaitable[object]]) -> None:
         while (asked_at := time.perf_counter()) - started < seconds:
             await ask()
             latencies.append((time.perf_counter() - asked_at) * 1000)
 
-    await asyncio.gather(*(caller() for _ in range(callers)))
+    await asyncio.gather(*(caller(ask) for ask in asks))
     return measured(latencies, time.perf_counter() - started)
 
 
@@ -206,7 +248,7 @@ def contended(url: str, requests: int, connections: int) -> Measurement:
             # end plans everything.
             await client._pool.resize(connections, connections)
             await client._pool.wait()
-            await _async_for(1, connections, lambda: client.place(some_request()))
+            await _async_for(1, [lambda: client.place(some_request())] * connections)
             waiting = iter(range(requests))
 
             async def caller() -> None:

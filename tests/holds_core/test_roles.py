@@ -72,3 +72,116 @@ def test_nobody_else_may_call_anything(connection: psycopg.Connection) -> None:
     finally:
         connection.execute("reset role")
         connection.execute(f"drop role {name}")
+
+
+FUNCTIONS = {
+    "holds_app": {
+        "confirm_table_hold",
+        "create_table_hold",
+        "detect_double_bookings",
+        "enforcement_problems",
+        "enforcement_status",
+        "expire_table_holds",
+        "extend_table_hold",
+        "find_hold_conflicts",
+        "is_hold_strict_for",
+        "is_holds_strict_conflicts_enabled",
+        "move_table_hold",
+        "record_event",
+        "release_table_hold",
+    },
+    "holds_operator": {
+        "detect_double_bookings",
+        "enforcement_problems",
+        "enforcement_status",
+        "find_hold_conflicts",
+        "is_hold_strict_for",
+        "is_holds_strict_conflicts_enabled",
+        "set_hold_conflict_enforcement",
+        "set_hold_conflict_rollout",
+        "set_hold_rate_limit",
+        "set_restaurant_enforcement",
+    },
+    "analytics_reader": set[str](),
+    "public": set[str](),
+}
+
+
+@pytest.mark.parametrize("role", FUNCTIONS)
+def test_role_may_call_these_functions_and_no_other(connection: psycopg.Connection, role: str) -> None:
+    """A function that is added is nobody's until it is granted here."""
+    rows = connection.execute(
+        "select proname from pg_proc where pronamespace = 'holds'::regnamespace"
+        " and has_function_privilege(%s, oid, 'execute')",
+        (role,),
+    ).fetchall()
+    assert {name for (name,) in rows} == FUNCTIONS[role]
+
+
+@pytest.mark.parametrize("role", FUNCTIONS)
+def test_role_has_no_right_on_any_table(connection: psycopg.Connection, role: str) -> None:
+    """Neither on a table, view or sequence of holds and dagster, nor on a column of one, nor to make one."""
+    rights = connection.execute(
+        "select oid::regclass::text from pg_class"
+        " where relnamespace in ('holds'::regnamespace, 'dagster'::regnamespace)"
+        " and case when relkind = 'S' then has_sequence_privilege(%(role)s, oid, 'usage, select, update')"
+        " when relkind in ('r', 'p', 'v', 'm') then"
+        " has_table_privilege(%(role)s, oid, 'select, insert, update, delete, truncate, references, trigger')"
+        " or has_any_column_privilege(%(role)s, oid, 'select, insert, update, references') end",
+        {"role": role},
+    ).fetchall()
+    assert rights == []
+    for schema in ("holds", "analytics", "dagster", "public"):
+        assert connection.execute("select has_schema_privilege(%s, %s, 'create')", (role, schema)).fetchone() == (
+            False,
+        )
+
+
+def test_every_function_that_a_role_may_call_has_a_fixed_search_path(connection: psycopg.Connection) -> None:
+    """It runs as the owner: whoever calls it must not choose what its names mean."""
+    rows = connection.execute(
+        "select proname from pg_proc where pronamespace = 'holds'::regnamespace and prosecdef"
+        " and not coalesce('search_path=pg_catalog, pg_temp' = any(proconfig), false)"
+    ).fetchall()
+    assert rows == []
+    callable_by_somebody = FUNCTIONS["holds_app"] | FUNCTIONS["holds_operator"]
+    definers = connection.execute(
+        "select proname from pg_proc where pronamespace = 'holds'::regnamespace and prosecdef"
+    ).fetchall()
+    assert {name for (name,) in definers} == callable_by_somebody
+
+
+def test_search_path_of_the_caller_changes_nothing(connection: psycopg.Connection) -> None:
+    """A temporary table and an operator of the caller's own stand before ours, and are not looked at."""
+    connection.execute("set role holds_app")
+    connection.execute("create temporary table table_holds (id uuid)")
+    connection.execute("set search_path = pg_temp, holds, public")
+    assert connection.execute(CREATE).fetchone() == ("held",)
+    assert connection.execute("select count(*) from pg_temp.table_holds").fetchone() == (0,)
+
+
+def test_every_table_has_row_level_security(connection: psycopg.Connection) -> None:
+    """Partitions that are made later too."""
+    connection.execute("select holds.ensure_event_partitions(current_date + 60, current_date + 60)")
+    rows = connection.execute(
+        "select oid::regclass::text from pg_class where relkind in ('r', 'p') and not relrowsecurity"
+        " and (relnamespace = 'holds'::regnamespace or oid = 'public.holdwatch_migrations'::regclass)"
+    ).fetchall()
+    assert rows == []
+
+
+def test_reader_selects_in_analytics_and_nothing_else(connection: psycopg.Connection) -> None:
+    """What the pipeline builds is readable at once; writing it is not."""
+    connection.execute("create view analytics.some_view as select 1 as one")
+    connection.execute("create table analytics.some_table (id integer)")
+    connection.execute("set role analytics_reader")
+    assert connection.execute("select one from analytics.some_view").fetchone() == (1,)
+    for statement in (
+        "insert into analytics.some_table values (1)",
+        "drop view analytics.some_view",
+        "select * from holds.table_holds",
+        "select * from dagster.runs",
+        "create table analytics.mine (id integer)",
+    ):
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable)):
+            connection.execute(statement)

@@ -1,5 +1,5 @@
--- Parameters go as text and answers come as JSON text: two conversions in C each, where a dozen typed ones take the driver
--- as long as all else (`make bench`). The functions' own parameter types say what the text is.
+-- Parameters go as text and answers come as JSON text, so that all clients share one reader and no session setting is relied
+-- on (docs/adr/0007). The functions' own parameter types say what the text is.
 
 -- name: create_table_hold
 select to_json(holds.create_table_hold(
