@@ -247,6 +247,32 @@ def test_lock_that_takes_too_long_is_a_cutoff(
     assert connection.execute("select count(*) from holds.table_holds").fetchone() == (0,)
 
 
+def test_statement_that_takes_too_long_is_a_cutoff(
+    connection: psycopg.Connection, make_request: MakeRequest, database_url: str
+) -> None:
+    """The server gives up within the caller's deadline; nothing is held, and the event goes over a call of its own."""
+    connection.execute(
+        "create function public.dawdle() returns trigger language plpgsql as"
+        " $$ begin perform pg_sleep(30); return new; end $$"
+    )
+    connection.execute(
+        "create trigger dawdle before insert on holds.table_holds for each row execute function public.dawdle()"
+    )
+    request = make_request(uuid4())
+    with (
+        HoldClient.connect(database_url, deadline=timedelta(seconds=1)) as hasty,
+        pytest.raises(HoldCutoffError),
+    ):
+        hasty.place(request)
+
+    (context, restaurant_id) = (
+        connection.execute("select context, restaurant_id from holds.observability_events").fetchone() or ()
+    )
+    assert (context["code"], context["reason"], context["retryExhausted"]) == ("57014", "CUTOFF", False)
+    assert restaurant_id == request.restaurant_id
+    assert connection.execute("select count(*) from holds.table_holds").fetchone() == (0,)
+
+
 def test_broken_telemetry_does_not_fail_the_hold(
     client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, spool: EventSpool
 ) -> None:

@@ -1,8 +1,10 @@
 -- Finds double bookings from the rows themselves, whatever the constraint and the switch say.
 
--- For what ended lately, table by table; nothing of it is written when a hold is placed.
-create index table_hold_windows_released_at on holds.table_hold_windows (table_id, released_at)
-where released_at is not null;
+-- The lifetimes of what has ended, table by table: written when a window ends, never when a hold is placed. (A clock that is
+-- set back must not make a release fail: hence the lesser of the two.)
+create index table_hold_windows_ended_lifetime on holds.table_hold_windows using gist (
+    table_id, tstzrange(least(created_at, released_at), released_at)
+) where released_at is not null;
 create index table_hold_windows_created_at on holds.table_hold_windows using brin (created_at);
 
 -- Since when the detector has looked at everything; one row.
@@ -13,8 +15,9 @@ create table holds.double_booking_checks (
 );
 insert into holds.double_booking_checks (checked_until) values ('-infinity');
 
--- Pairs of windows of different owners on one table that overlap in their windows and in their lifetimes, of which at least
--- one was made since a time. Ended ones count: nobody may have looked while they were live.
+-- Pairs of windows of different owners on one table that overlap in their windows and in their lifetimes, of which the later
+-- one was made since a time. Ended ones count: nobody may have looked while they were live. Two lifetimes overlap where the
+-- earlier one lasts at the moment in which the later begins: each pair is found from its later window.
 create function holds.double_bookings_since(p_since timestamptz)
 returns table (
     restaurant_id uuid,
@@ -57,15 +60,18 @@ as $$
             select ended.*
             from holds.table_hold_windows as ended
             where ended.table_id = recent.table_id
-                and ended.released_at > recent.created_at
+                and tstzrange(least(ended.created_at, ended.released_at), ended.released_at) @> recent.created_at
+                and ended.released_at is not null
                 and ended.held_during && recent.held_during
         ) as other
         where other.owner_id <> recent.owner_id
-            and other.created_at < least(recent.released_at, recent.expires_at, 'infinity')
+            and (other.created_at, other.id) < (recent.created_at, recent.id)
             and recent.created_at < least(other.released_at, other.expires_at, 'infinity')
+            -- One that was over before it began, such as a hold for no time at all, met nobody.
+            and recent.created_at < least(recent.released_at, recent.expires_at, 'infinity')
     )
 
-    select distinct on (least(recent.id, pairs.id), greatest(recent.id, pairs.id))
+    select
         recent.restaurant_id,
         recent.table_id,
         case when recent.id < pairs.id then recent.hold_id else pairs.hold_id end,
@@ -78,7 +84,6 @@ as $$
             and least(recent.expires_at, pairs.expires_at, 'infinity') > clock_timestamp()
     from pairs
     inner join recent on recent.id = pairs.recent_id
-    order by least(recent.id, pairs.id), greatest(recent.id, pairs.id)
 $$;
 
 create function holds.detect_double_bookings()
