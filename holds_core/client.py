@@ -102,6 +102,7 @@ class _Telemetry:
         if not self._may_be_waiting or time.monotonic() < self._next_drain_at:
             return
         if self._is_draining.acquire(blocking=False):
+            self._next_drain_at = time.monotonic() + _DRAIN_PAUSE_SECONDS
             threading.Thread(target=self._drain_and_let_go, name="holdwatch-drain", daemon=True).start()
 
     def _drain_and_let_go(self) -> None:
@@ -112,7 +113,6 @@ class _Telemetry:
 
     def drain(self) -> None:
         """Drain the spool if the database is there; what cannot be drained stays."""
-        self._next_drain_at = time.monotonic() + _DRAIN_PAUSE_SECONDS
         if self.spool.depth() == 0:
             self._may_be_waiting = False
             return
@@ -239,6 +239,7 @@ class HoldClient:
         parameters = _connection_parameters(url, deadline, transaction_pooling=transaction_pooling)
         with ConnectionPool(url, min_size=1, max_size=max_connections, kwargs=parameters, open=False) as pool:
             client = cls(pool, deadline=deadline, spool=spool)
+            client._telemetry.drain_in_background()
             yield client
             client._telemetry.drain()
 
@@ -411,6 +412,7 @@ class AsyncHoldClient:
             url, min_size=1, max_size=max_connections, kwargs=parameters, open=False
         ) as pool:
             client = cls(pool, deadline=deadline, spool=spool)
+            client._telemetry.drain_in_background()
             yield client
             await asyncio.to_thread(client._telemetry.drain)
 

@@ -28,12 +28,13 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from holds_core.events.record import Event, record_event
+from holds_core.database.queries import query
+from holds_core.errors import HoldsError
+from holds_core.events.record import Event
 
 WAITING = "waiting.jsonl"
 REJECTED = "rejected.jsonl"
 _BATCH = 500
-_REFUSED = "the database refused it; its log says why"
 
 _log = logging.getLogger("holds_core")
 
@@ -44,11 +45,26 @@ class DrainReport:
 
     Attributes:
         drained: Events that are in the database now.
-        rejected: Lines that cannot be read, and events that the database refuses; kept in ``rejected.jsonl``.
+        rejected: Lines that cannot be read, and events that no database can store; kept in ``rejected.jsonl``.
+        postponed: Events that the database refuses for now, for example since their table is locked; they wait on.
     """
 
     drained: int
     rejected: int
+    postponed: int = 0
+
+
+class EventRefusedError(HoldsError):
+    """The database does not store this event.
+
+    Attributes:
+        is_for_good: Whether it never will: its content is at fault, or its time.
+    """
+
+    def __init__(self, reason: str, code: str | None) -> None:
+        super().__init__(reason)
+        # Data exception, a limit exceeded, a time without a partition. Whatever else it is, somebody may mend.
+        self.is_for_good = code is not None and (code.startswith(("22", "54")) or code == "23514")
 
 
 def default_spool(environ: Mapping[str, str] = os.environ) -> EventSpool:
@@ -129,32 +145,41 @@ class EventSpool:
         Raises:
             psycopg.Error: The database cannot be written to; everything that is not stored yet stays.
         """
-        return self._drain(lambda lines: _store(connection, lines))
+        return self._drain(lambda events: _store(connection, events))
 
-    def drain_one_by_one(self, record: Callable[[Event], bool]) -> DrainReport:
-        """The same where there is no connection to the database: over whatever records an event.
+    def drain_one_by_one(self, store: Callable[[Event], None]) -> DrainReport:
+        """The same where there is no connection to the database: over whatever stores an event.
 
         Args:
-            record: Returns whether the event is stored now; raises where the database cannot be reached.
+            store: Raises EventRefusedError where the database does not store it, anything else where nobody knows.
         """
-        return self._drain(lambda lines: _record_each(record, lines))
+        return self._drain(lambda events: _store_each(store, events))
 
-    def _drain(self, store: Callable[[Sequence[bytes]], list[tuple[bytes, str]]]) -> DrainReport:
-        drained = 0
-        rejected = 0
+    def _drain(self, store: Callable[[Sequence[Event]], dict[UUID, EventRefusedError]]) -> DrainReport:
+        drained = rejected = postponed = 0
         self._move_aside()
         for path in sorted(self.directory.glob("draining-*.jsonl")):
             with _locked(path) as file:
                 if file is None:
                     continue  # in another one's hands, or drained by it
-                for batch in _batches(_lines(file.read())):
-                    refusals = store(batch)
-                    drained += len(batch) - len(refusals)
-                    rejected += len(refusals)
-                    for line, reason in refusals:
-                        self._append(REJECTED, _rejection(line, reason))
+                for lines in _batches(_lines(file.read())):
+                    read = [(line, _event_of(line)) for line in lines]
+                    refusals = store([event for _, event in read if isinstance(event, Event)])
+                    for line, event in read:
+                        refusal = refusals.get(event.id) if isinstance(event, Event) else None
+                        if isinstance(event, str):
+                            rejected += 1
+                            self._append(REJECTED, _rejection(line, event))
+                        elif refusal is None:
+                            drained += 1
+                        elif refusal.is_for_good:
+                            rejected += 1
+                            self._append(REJECTED, _rejection(line, str(refusal)))
+                        else:
+                            postponed += 1
+                            self._append(WAITING, line + b"\n")
                 path.unlink()
-        return DrainReport(drained, rejected)
+        return DrainReport(drained, rejected, postponed)
 
     def _waiting_files(self) -> Iterator[Path]:
         for pattern in ("draining-*.jsonl", WAITING):
@@ -225,34 +250,28 @@ def _is_still(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _store(connection: psycopg.Connection[Any], lines: Sequence[bytes]) -> list[tuple[bytes, str]]:
-    """Store a batch in one transaction; return the lines that cannot be, each with the reason."""
-    refusals: list[tuple[bytes, str]] = []
+def _store(connection: psycopg.Connection[Any], events: Sequence[Event]) -> dict[UUID, EventRefusedError]:
+    """Store a batch in one transaction; return what is refused, by the event's id."""
+    refusals: dict[UUID, EventRefusedError] = {}
     with connection.transaction():
-        for line in lines:
-            event = _event_of(line)
-            if isinstance(event, str):
-                refusals.append((line, event))
-                continue
+        for event in events:
             try:
                 with connection.transaction():
-                    is_recorded = record_event(connection, event)
-            except psycopg.DataError as error:
-                refusals.append((line, str(error.diag.message_primary or error)))
-                continue
-            if not is_recorded:
-                refusals.append((line, _REFUSED))
+                    connection.execute(query("store_event"), event.parameters())
+            except psycopg.Error as error:
+                if connection.broken:
+                    raise
+                refusals[event.id] = EventRefusedError(error.diag.message_primary or str(error), error.sqlstate)
     return refusals
 
 
-def _record_each(record: Callable[[Event], bool], lines: Sequence[bytes]) -> list[tuple[bytes, str]]:
-    refusals = []
-    for line in lines:
-        event = _event_of(line)
-        if isinstance(event, str):
-            refusals.append((line, event))
-        elif not record(event):
-            refusals.append((line, _REFUSED))
+def _store_each(store: Callable[[Event], None], events: Sequence[Event]) -> dict[UUID, EventRefusedError]:
+    refusals: dict[UUID, EventRefusedError] = {}
+    for event in events:
+        try:
+            store(event)
+        except EventRefusedError as refusal:
+            refusals[event.id] = refusal
     return refusals
 
 

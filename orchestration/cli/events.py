@@ -68,6 +68,10 @@ def drain(json: JsonOption = False) -> None:
         print_json({"directory": str(spool.directory), **asdict(report)})
         return
     typer.echo(f"{report.drained} events drained from {spool.directory}.")
+    if report.postponed:
+        typer.echo(
+            f"{report.postponed} wait on: the database refuses them for now, for example since their table is locked."
+        )
     if report.rejected:
         typer.echo(f"{report.rejected} rejected, each with its reason: {spool.directory / REJECTED}")
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -32,12 +33,20 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def pooled_url(database_url: str, tmp_path: Path) -> Iterator[str]:
+def folder() -> Iterator[Path]:
+    """A folder that PgBouncer's own user may enter, which the tests' is not."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o777)
+        yield Path(made)
+
+
+@pytest.fixture
+def pooled_url(database_url: str, folder: Path) -> Iterator[str]:
     """The URL of this test's database through a PgBouncer with three connections to the server."""
     assert PGBOUNCER is not None
     parts = urlsplit(database_url)
     port = free_port()
-    config = tmp_path / "pgbouncer.ini"
+    config = folder / "pgbouncer.ini"
     password = f" password={unquote(parts.password)}" if parts.password else ""
     config.write_text(
         f"""
@@ -51,16 +60,12 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = 3
 max_client_conn = 200
-logfile = {tmp_path}/log
+logfile = {folder}/log
 """
     )
-    command = [PGBOUNCER, "-q", str(config)]
-    if os.geteuid() == 0:
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(folder.stat().st_mode | 0o055)
-        tmp_path.chmod(0o777)
-        config.chmod(0o644)
-        command[1:1] = ["-u", "nobody"]
+    # PgBouncer does not run as root.
+    as_user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    command = [PGBOUNCER, "-q", *as_user, str(config)]
     process = subprocess.Popen(command)
     try:
         ends_at = time.monotonic() + 10
@@ -69,7 +74,7 @@ logfile = {tmp_path}/log
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
             except OSError:
-                assert process.poll() is None, (tmp_path / "log").read_text()
+                assert process.poll() is None, config.read_text()
                 assert time.monotonic() < ends_at
                 threading.Event().wait(0.05)
         yield urlunsplit(parts._replace(netloc=f"{parts.username}:any@127.0.0.1:{port}"))

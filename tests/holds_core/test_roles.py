@@ -89,6 +89,7 @@ FUNCTIONS = {
         "move_table_hold",
         "record_event",
         "release_table_hold",
+        "store_event",
     },
     "holds_operator": {
         "detect_double_bookings",

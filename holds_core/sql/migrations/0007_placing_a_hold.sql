@@ -88,6 +88,33 @@ begin
 end
 $$;
 
+-- The same, and says why not by an error: for what waited on disk, and can wait on.
+create function holds.store_event(
+    p_event_id uuid,
+    p_occurred_at timestamptz,
+    p_event_type text,
+    p_severity text,
+    p_source text,
+    p_restaurant_id uuid,
+    p_booking_id uuid,
+    p_context jsonb
+)
+returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+    insert into holds.observability_events (
+        id, occurred_at, environment, source, event_type, severity, restaurant_id, booking_id, context
+    )
+    values (
+        p_event_id, p_occurred_at, (select environment from holds.settings), p_source, p_event_type, p_severity,
+        p_restaurant_id, p_booking_id, p_context
+    )
+    on conflict do nothing
+$$;
+
 create or replace function holds.hold_context(p_hold_id uuid, p_table_ids uuid[], p_held_during tstzrange)
 returns jsonb
 language plpgsql
@@ -693,3 +720,4 @@ grant execute on function holds.create_table_hold(
     uuid, uuid[], timestamptz, timestamptz, text, uuid, double precision, uuid, timestamptz, integer, integer, jsonb,
     text
 ) to holds_app;
+grant execute on function holds.store_event(uuid, timestamptz, text, text, text, uuid, uuid, jsonb) to holds_app;

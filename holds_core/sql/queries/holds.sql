@@ -47,6 +47,12 @@ select to_json(holds.record_event(
     %(context)s
 ))::text;
 
+-- name: store_event
+select holds.store_event(
+    %(event_id)s, %(occurred_at)s, %(event_type)s, %(severity)s, %(source)s, %(restaurant_id)s, %(booking_id)s,
+    %(context)s
+);
+
 -- name: is_holds_strict_conflicts_enabled
 select holds.is_holds_strict_conflicts_enabled();
 

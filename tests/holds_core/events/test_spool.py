@@ -102,6 +102,23 @@ def test_what_the_database_refuses_is_kept_with_its_reason(spool: EventSpool, co
     assert (spool.directory / REJECTED).exists()
 
 
+def test_event_that_the_database_refuses_for_now_waits_on(
+    spool: EventSpool, connection: psycopg.Connection, database_url: str
+) -> None:
+    """The table is locked: nothing is set aside, nothing is in the way of the next drain."""
+    events = [some_event() for _ in range(2)]
+    for event in events:
+        spool.append(event)
+    with connect(database_url, autocommit=False) as blocker:
+        blocker.execute("lock table holds.observability_events in access exclusive mode")
+        assert spool.drain(connection) == DrainReport(drained=0, rejected=0, postponed=2)
+    assert spool.depth() == 2
+    assert spool.rejected() == 0
+
+    assert spool.drain(connection) == DrainReport(drained=2, rejected=0)
+    assert {row[0] for row in stored(connection)} == {event.id for event in events}
+
+
 def test_database_that_is_away_leaves_everything(spool: EventSpool, database_url: str) -> None:
     """A connection that breaks in the middle: what waits, waits on."""
     spool.append(some_event())

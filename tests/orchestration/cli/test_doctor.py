@@ -80,7 +80,7 @@ def test_drain_brings_what_waits_to_the_database(run: Run, spool: EventSpool, co
     where = {"HOLDWATCH_SPOOL_DIRECTORY": str(spool.directory)}
 
     assert run("events", "drain", "--json", **where).json == {
-        "directory": str(spool.directory), "drained": 3, "rejected": 0,
+        "directory": str(spool.directory), "drained": 3, "rejected": 0, "postponed": 0,
     }  # fmt: skip
     assert "0 events drained" in run("events", "drain", **where).out
     assert connection.execute("select count(*) from holds.observability_events").fetchone() == (3,)
