@@ -94,12 +94,14 @@ class Table:
         capacity: Most guests it seats.
         minimum_party: Fewest guests it is given to when it stands alone.
         combinable_with: Tables it can be pushed together with; one of the two naming the other is enough.
+        minimum_combined_party: Fewest guests it is given to in a combination; each of its tables has a say.
     """
 
     id: UUID
     capacity: int
     minimum_party: int = 1
     combinable_with: frozenset[UUID] = frozenset()
+    minimum_combined_party: int = 1
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,9 @@ class Candidate:
 @dataclass(frozen=True, kw_only=True)
 class QuoteRequest:
     """A booking that needs tables.
+
+    Windows are absolute, two moments: a time zone says which moment a wall clock means and is of no further account.
+    Durations are added as they pass, so that in the night in which clocks change two hours are two hours.
 
     Attributes:
         restaurant_id: The restaurant.
@@ -157,26 +162,30 @@ class Quote:
     """How the search for a booking's tables ended.
 
     Attributes:
-        hold: The hold, or None where the booking got no tables. Its window includes the buffer.
+        hold: The hold, or None where the booking got no tables. Its window includes the buffer. Where the quote was
+            asked for before, the hold that it got then, as it is now: see its status.
         starts_at: When the seating starts, UTC.
         ends_at: When the seating ends, UTC, the buffer left out.
-        attempts: How many candidates were tried.
+        held_until: When the window ends for which the tables are held, or would have been, UTC: the seating and the
+            buffer.
+        attempts: How many candidates were tried. One whose answer was lost and that was asked for again counts once.
         refusals: How many of them other bookings hold.
         skip_reason: Why there is no hold: ``no_capacity`` (no tables seat the party, or others hold all that do),
-            ``attempts_exhausted`` (there were more candidates than attempts), ``rate_limited``, ``deadline`` or
+            ``attempts_exhausted`` (there were more candidates than were tried), ``rate_limited``, ``deadline`` or
             ``error``; None with a hold.
-        is_outcome_unknown: Whether an answer was lost, so that there may be a hold after all: repeat the quote with its
-            idempotency key, or let it expire.
+        is_outcome_unknown: Whether an answer was lost and stayed so, so that there may be a hold after all: repeat the
+            quote with its idempotency key, or let it expire. The reason is then ``error``, or ``rate_limited``.
         retry_after: With ``rate_limited``, how long until the restaurant may place a hold again.
         conflicts: The windows that were in the way, of all attempts.
         total_ms: Milliseconds from the call to the decision.
-        planner_ms: Milliseconds of that for ordering the candidates.
+        planner_ms: Milliseconds of that for finding the candidates, and their order.
         is_event_recorded: Whether the selector's own event is stored, or kept in the spool.
     """
 
     hold: Hold | None
     starts_at: datetime
     ends_at: datetime
+    held_until: datetime
     attempts: int
     refusals: int
     skip_reason: str | None

@@ -23,8 +23,8 @@ from holds_core.errors import (
 )
 from holds_core.events.record import Event
 from holds_core.events.types import EventType
-from holds_core.models import ConflictingWindow, Hold, HoldRequest, Quote, QuoteRequest
-from holds_core.seating import plan_candidates, seating_ends_at
+from holds_core.models import Candidate, ConflictingWindow, Hold, HoldRequest, Quote, QuoteRequest
+from holds_core.seating import CandidatePlan, later, seating_ends_at
 
 
 class HoldPlacer(Protocol):
@@ -50,6 +50,10 @@ class AsyncHoldPlacer(Protocol):
 SHORTEST_TRY = timedelta(milliseconds=50)
 """What is left of a search's time may be less than any database needs; a try gets at least this."""
 
+MOST_REPEATS = 2
+"""How often a candidate whose answer was lost is asked for again, each time with all that is left of the time: the
+client asks again by itself, and gives up early only where a lock is in the way."""
+
 SOURCE = "capacity.selector"
 
 
@@ -62,22 +66,25 @@ class _Search:
     refusals: int = 0
     hold: Hold | None = None
     skip_reason: str | None = None
-    error: HoldsError | None = None
-    is_outcome_unknown: bool = False
     retry_after: timedelta | None = None
     conflicts: list[ConflictingWindow] = field(default_factory=list)
-    _started: float = field(default_factory=time.monotonic)
+    planner_ms: float = 0
+    _is_exhausted: bool = False
+    _candidate: Candidate | None = None
+    _unanswered: set[Candidate] = field(default_factory=set)
+    _repeats_left: int = 0
+    _is_to_be_repeated: bool = False
 
     def __post_init__(self) -> None:
+        self._started = time.monotonic()
         request = self.request
         if request.buffer < timedelta(0):
             raise HoldRequestError("A buffer cannot be negative.")
         self.ends_at = seating_ends_at(request.starts_at, request.party_size, request.ends_at, request.turn_times)
-        planned = plan_candidates(
+        self.held_until = later(self.ends_at, request.buffer)
+        self._plan = CandidatePlan(
             request.tables, request.party_size, request.maximum_combined, request.blocked_table_ids
         )
-        self._candidates = iter(planned)
-        self._untried = len(planned)
         self.planner_ms = self._elapsed_ms()
 
     def remaining(self) -> timedelta:
@@ -88,51 +95,46 @@ class _Search:
         """Return the next hold to try, or None where the search has ended."""
         if self.hold is not None or self.skip_reason is not None:
             return None
-        if self._untried == 0:
-            self.skip_reason = "no_capacity"
+        is_time_over = self._elapsed_ms() >= self.request.deadline.total_seconds() * 1000
+        if self._is_to_be_repeated and not is_time_over:
+            self._is_to_be_repeated = False
+            return self._hold_request()
+        self._candidate = self._next_candidate()
+        if self._candidate is None:
+            self._end("no_capacity" if self._plan.is_complete else "attempts_exhausted")
         elif self.attempts >= self.request.maximum_attempts:
-            self.skip_reason = "attempts_exhausted"
-        elif self._elapsed_ms() >= self.request.deadline.total_seconds() * 1000:
-            self.skip_reason = "deadline"
+            self._end("attempts_exhausted")
+        elif is_time_over:
+            self._end("deadline")
         else:
             self.attempts += 1
-            self._untried -= 1
-            request = self.request
-            return HoldRequest(
-                restaurant_id=request.restaurant_id,
-                table_ids=next(self._candidates).table_ids,
-                starts_at=request.starts_at,
-                ends_at=self.ends_at + request.buffer,
-                booking_id=request.booking_id,
-                time_to_live=request.time_to_live,
-                # One key for all candidates: a refused one stores none, and one that was held although its answer was
-                # lost is what the next try gets, whatever it asks for.
-                idempotency_key=request.idempotency_key,
-                request_fingerprint=self._fingerprint(),
-                event_context=request.event_context,
-            )
+            self._repeats_left = MOST_REPEATS
+            return self._hold_request()
         return None
 
     def failed(self, error: HoldsError) -> None:
-        """Take note of a failed try: others' tables are gone on from, anything else ends the search."""
+        """Take note of a failed try: others' tables are gone on from, a lost answer is asked for again."""
         match error:
             case HoldConflictError():
                 self.refusals += 1
                 self.conflicts.extend(error.conflicts)
-                # The key was asked for, and nothing is stored under it: whatever was lost before was not held.
-                self.is_outcome_unknown = False
+                # The same window was refused on them: whatever else they are combined with, it would be again.
+                self._plan.leave_out(window.table_id for window in error.conflicts)
+                # What is in the way of these tables is in the way of a lost try of them, too. A lost try of others may
+                # be under way yet: this answer has not waited for it.
+                self._unanswered.discard(self._current())
             case HoldCutoffError():
                 pass  # somebody sits on a lock for this candidate; the next may be free
+            case HoldOutcomeUnknownError():
+                self._unanswered.add(self._current())
+                self._is_to_be_repeated = self._repeats_left > 0
+                self._repeats_left -= 1
             case HoldRateLimitError():
                 self.skip_reason = "rate_limited"
                 self.retry_after = error.retry_after
-            case HoldOutcomeUnknownError():
-                self.is_outcome_unknown = True
-                self.error = error
-                self.skip_reason = "error"
             case HoldRetryExhaustedError() | HoldUnavailableError():
                 self.skip_reason = "error"
-                self.error = error
+                self._is_exhausted = isinstance(error, HoldRetryExhaustedError)
             case _:
                 raise error
 
@@ -148,9 +150,7 @@ class _Search:
         if self.hold is not None:
             context |= {"holdId": str(self.hold.id), "tableIds": [str(table_id) for table_id in self.hold.table_ids]}
         else:
-            is_exhausted = self.skip_reason == "attempts_exhausted" or isinstance(
-                self.error, HoldRetryExhaustedError | HoldOutcomeUnknownError
-            )
+            is_exhausted = self.skip_reason == "attempts_exhausted" or self._is_exhausted or bool(self._unanswered)
             context |= {"skipReason": self.skip_reason, "retryExhausted": is_exhausted}
         return Event(
             event_type=EventType.SELECTOR_ASSIGNMENT if self.hold is not None else EventType.SELECTOR_SKIPPED,
@@ -166,10 +166,11 @@ class _Search:
             hold=self.hold,
             starts_at=self.request.starts_at.astimezone(UTC),
             ends_at=self.ends_at.astimezone(UTC),
+            held_until=self.held_until.astimezone(UTC),
             attempts=self.attempts,
             refusals=self.refusals,
             skip_reason=self.skip_reason,
-            is_outcome_unknown=self.is_outcome_unknown and self.hold is None,
+            is_outcome_unknown=self.hold is None and bool(self._unanswered),
             retry_after=self.retry_after,
             conflicts=tuple(self.conflicts),
             total_ms=self.total_ms,
@@ -177,14 +178,44 @@ class _Search:
             is_event_recorded=is_event_recorded,
         )
 
-    def _fingerprint(self) -> str:
-        """Return what the key stands for: the search, not the tables that it happens to try."""
+    def _next_candidate(self) -> Candidate | None:
+        began_ms = self._elapsed_ms()
+        candidate = next(self._plan, None)
+        self.planner_ms += self._elapsed_ms() - began_ms
+        return candidate
+
+    def _current(self) -> Candidate:
+        assert self._candidate is not None
+        return self._candidate
+
+    def _hold_request(self) -> HoldRequest:
         request = self.request
-        window = (
-            request.starts_at.astimezone(UTC).isoformat(),
-            (self.ends_at + request.buffer).astimezone(UTC).isoformat(),
+        return HoldRequest(
+            restaurant_id=request.restaurant_id,
+            table_ids=self._current().table_ids,
+            starts_at=request.starts_at,
+            ends_at=self.held_until,
+            booking_id=request.booking_id,
+            time_to_live=request.time_to_live,
+            # One key for all candidates: a refused one stores none, and one that was held although its answer was lost
+            # is what the next try gets, whatever it asks for.
+            idempotency_key=request.idempotency_key,
+            request_fingerprint=self._fingerprint(),
+            event_context=request.event_context,
         )
-        return f"quote|{request.party_size}|{'|'.join(window)}"
+
+    def _fingerprint(self) -> str:
+        """Return what the key stands for: the search, not the tables that there are or that it happens to try.
+
+        The database adds the restaurant and the booking.
+        """
+        request = self.request
+        times = (request.starts_at, self.ends_at, self.held_until)
+        return "|".join(["quote", str(request.party_size), *(one.astimezone(UTC).isoformat() for one in times)])
+
+    def _end(self, reason: str) -> None:
+        """End without a hold that is known of."""
+        self.skip_reason = "error" if self._unanswered else reason
 
     def _elapsed_ms(self) -> float:
         return (time.monotonic() - self._started) * 1000
@@ -193,9 +224,12 @@ class _Search:
 def quote_tables_for_booking(client: HoldPlacer, request: QuoteRequest) -> Quote:
     """Hold the best free tables for a booking.
 
-    Candidates are tried in the order of :func:`~holds_core.seating.plan_candidates`. One that another booking holds is
-    recorded as a conflict, and the next is tried. The end is recorded as ``capacity.selector.assignment`` or
-    ``capacity.selector.skipped``, with timings in milliseconds.
+    Candidates are tried in the order of a :class:`~holds_core.seating.CandidatePlan`. One that another booking holds is
+    recorded as a conflict, and the next without the tables that were in the way is tried. The end is recorded as
+    ``capacity.selector.assignment`` or ``capacity.selector.skipped``, with timings in milliseconds.
+
+    It is safe to repeat under its idempotency key, and never makes two holds: a try whose answer was lost is asked for
+    again, and what it got is found by that, by the next candidate, or by the next quote with this key.
 
     Returns:
         The quote; ``hold`` is None where the booking got no tables, and ``skip_reason`` says why. Skipping is not an

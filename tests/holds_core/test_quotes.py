@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from itertools import combinations
+from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -24,96 +23,10 @@ from holds_core import (
     quote_tables_for_booking,
 )
 from holds_core.enforcement import set_hold_rate_limit
-from holds_core.seating import MOST_COMBINATIONS, seating_ends_at
+from holds_core.events.spool import EventSpool
 from tests.faults.proxy import faulty_proxy
 from tests.holds_core.conftest import EVENING, MakeRequest
-
-IDS = [UUID(int=number) for number in range(1, 8)]
-
-
-@st.composite
-def restaurants(draw: st.DrawFn) -> list[Table]:
-    """Up to seven tables, some of which can be pushed together."""
-    count = draw(st.integers(1, len(IDS)))
-    return [
-        Table(
-            id=IDS[n],
-            capacity=draw(st.integers(1, 8)),
-            minimum_party=draw(st.integers(1, 4)),
-            combinable_with=frozenset(draw(st.sets(st.sampled_from(IDS[:count])))),
-        )
-        for n in range(count)
-    ]
-
-
-def is_connected(group: tuple[Table, ...]) -> bool:
-    """Tell whether every table is reached from the first over tables of the group."""
-    reached, waiting = {group[0].id}, [group[0]]
-    while waiting:
-        one = waiting.pop()
-        for other in group:
-            touches = other.id in one.combinable_with or one.id in other.combinable_with
-            if other.id not in reached and touches:
-                reached.add(other.id)
-                waiting.append(other)
-    return len(reached) == len(group)
-
-
-@given(restaurants(), st.integers(1, 16), st.integers(1, 4), st.sets(st.sampled_from(IDS)), st.randoms())
-def test_plan_is_what_trying_everything_finds(
-    tables: list[Table], party: int, maximum: int, blocked: set[UUID], chance: object
-) -> None:
-    """Every set of tables, judged one by one: nothing more, nothing less, in one order whatever the input's."""
-    free = [table for table in tables if table.id not in blocked]
-    expected = []
-    for size in range(1, maximum + 1):
-        for group in combinations(sorted(free, key=lambda table: table.id), size):
-            capacity = sum(table.capacity for table in group)
-            if size == 1:
-                fits = group[0].minimum_party <= party <= capacity
-            else:
-                fits = capacity - min(t.capacity for t in group) < party <= capacity and is_connected(group)
-            if fits:
-                expected.append((capacity - party, size, tuple(table.id for table in group)))
-
-    shuffled = list(tables)
-    chance.shuffle(shuffled)  # type: ignore[attr-defined]
-    planned = plan_candidates(shuffled, party, maximum, blocked)
-    assert [(one.capacity - party, len(one.table_ids), one.table_ids) for one in planned] == sorted(expected)
-
-
-def test_big_restaurant_does_not_explode() -> None:
-    """Two hundred tables that can all be pushed together: over a million triples, and a bounded plan."""
-    ids = [UUID(int=number) for number in range(200)]
-    tables = [Table(id=one, capacity=2, combinable_with=frozenset(ids)) for one in ids]
-
-    assert len(plan_candidates(tables, 4, 4)) == 200 * 199 // 2
-    planned = plan_candidates(tables, 5, 4)
-    assert 0 < len(planned) <= MOST_COMBINATIONS
-    assert planned == plan_candidates(reversed(tables), 5, 4)
-
-
-def test_turn_times_follow_the_party() -> None:
-    """The smallest entry that the party fits into; the largest for whoever is larger."""
-    turn_times = {4: timedelta(hours=2), 2: timedelta(minutes=90)}
-    expected = {1: 90, 2: 90, 3: 120, 4: 120, 9: 120}
-    for party, minutes in expected.items():
-        assert seating_ends_at(EVENING, party, None, turn_times) == EVENING + timedelta(minutes=minutes)
-    with pytest.raises(HoldRequestError, match="Give ends_at"):
-        seating_ends_at(EVENING, 2, None, {})
-    with pytest.raises(HoldRequestError, match="longer than nothing"):
-        seating_ends_at(EVENING, 2, None, {2: timedelta(0)})
-    with pytest.raises(HoldRequestError, match="time zone"):
-        seating_ends_at(datetime(2030, 1, 1), 2, None, turn_times)  # noqa: DTZ001
-
-
-def test_dinner_lasts_as_long_when_clocks_change() -> None:
-    """The night that has an hour twice: two hours are two hours."""
-    berlin = ZoneInfo("Europe/Berlin")
-    starts_at = datetime(2026, 10, 25, 1, 30, tzinfo=berlin)
-    ends_at = seating_ends_at(starts_at, 2, None, {2: timedelta(hours=2)})
-
-    assert ends_at.astimezone(UTC) - starts_at.astimezone(UTC) == timedelta(hours=2)
+from tests.holds_core.restaurants import IDS, restaurants
 
 
 def make_quote(restaurant_id: UUID, tables: list[Table], **changes: object) -> QuoteRequest:
@@ -137,7 +50,7 @@ def test_buffer_is_held_and_not_quoted(client: HoldClient, restaurant_id: UUID, 
 
     assert quote.hold is not None
     assert (quote.starts_at, quote.ends_at) == (EVENING, EVENING + timedelta(hours=1))
-    assert quote.hold.ends_at == EVENING + timedelta(hours=1, minutes=15)
+    assert quote.hold.ends_at == quote.held_until == EVENING + timedelta(hours=1, minutes=15)
     early = EVENING + timedelta(hours=1)
     assert quote_tables_for_booking(client, make_quote(restaurant_id, [table], starts_at=early)).hold is None
     clear = EVENING + timedelta(hours=1, minutes=15)
@@ -200,6 +113,40 @@ def test_lost_answer_of_a_candidate_makes_no_second_hold(
     assert quote.hold.is_replay
     assert proxy.cut_count == 3
     assert connection.execute("select count(*) from holds.table_holds").fetchone() == (2,)
+
+
+def test_silent_database_ends_the_search_in_time_and_the_repeated_quote_finds_its_hold(
+    database_url: str, restaurant_id: UUID, connection: psycopg.Connection, spool: EventSpool
+) -> None:
+    """The hold is there, and nobody was told: under the same key it is told, although its table was the last."""
+    request = make_quote(restaurant_id, [Table(id=uuid4(), capacity=2)], deadline=timedelta(seconds=1))
+    with faulty_proxy(database_url) as (proxy, url), HoldClient.connect(url, max_connections=2, spool=spool) as client:
+        client.find_conflicts([uuid4()], EVENING, EVENING + timedelta(hours=1))
+        proxy.go_silent()
+        unknown = quote_tables_for_booking(client, request)
+        proxy.resume()
+        found = quote_tables_for_booking(client, replace(request, deadline=timedelta(seconds=10)))
+
+    assert (unknown.hold, unknown.skip_reason, unknown.is_outcome_unknown) == (None, "error", True)
+    assert 1000 <= unknown.total_ms < 3000
+    assert unknown.is_event_recorded
+    assert found.hold is not None
+    assert (found.hold.is_replay, found.is_outcome_unknown) == (True, False)
+    assert connection.execute("select count(*) from holds.table_holds").fetchone() == (1,)
+
+
+def test_busy_restaurant_is_searched_past_its_taken_tables(
+    client: HoldClient, restaurant_id: UUID, make_request: MakeRequest, connection: psycopg.Connection
+) -> None:
+    """Pairs of two hundred tables: the first four are taken, which 790 pairs contain; two tries tell, not 790."""
+    ids = [UUID(int=number) for number in range(1, 201)]
+    tables = [Table(id=one, capacity=2, combinable_with=frozenset(ids)) for one in ids]
+    client.place(make_request(*ids[:4]))
+    quote = quote_tables_for_booking(client, make_quote(restaurant_id, tables, party_size=4))
+
+    assert quote.hold is not None
+    assert quote.hold.table_ids == (ids[4], ids[5])
+    assert (quote.attempts, quote.refusals) == (3, 2)
 
 
 def test_limited_search_ends_and_says_when_to_come_again(
