@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 
@@ -28,24 +28,45 @@ class _Timer:
         self.seconds = seconds
         self.ends_at = time.monotonic() + seconds
         self._connection = connection
+        # libpq closes a broken connection's descriptor by itself, and its number may be another file's at once.
+        self._socket = _identity(connection.fileno())
         self._lock = threading.Lock()
-        self._is_over = False
+        self._is_over = self._has_severed = False
 
     def fire(self) -> None:
-        """Shut the connection's socket down, unless the block has ended: its number may belong to another by then."""
-        with self._lock:
+        """Shut the socket down that the connection had when the block began, unless the block has ended."""
+        with self._lock, suppress(OSError, psycopg.OperationalError):
             if self._is_over or self._connection.closed:
                 return
-            with (
-                suppress(OSError, psycopg.OperationalError),
-                # A copy of the descriptor: closing the socket object must not close psycopg's.
-                socket.socket(fileno=os.dup(self._connection.fileno())) as shared,
-            ):
-                shared.shutdown(socket.SHUT_RDWR)
+            # A copy: what it is can no longer change, and closing it does not close psycopg's.
+            copy = os.dup(self._connection.fileno())
+            try:
+                if _identity(copy) == self._socket:
+                    self._has_severed = True
+                    _shut_down(copy)
+            finally:
+                os.close(copy)
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._is_over = True
+            if self._has_severed:
+                # The answer may have come in that moment: nobody, a pool least of all, may take this one for alive.
+                self._connection.pgconn.finish()
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    """Return what tells an open file from every other that is open: its device and its number there."""
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _shut_down(descriptor: int) -> None:
+    shared = socket.socket(fileno=descriptor)
+    try:
+        shared.shutdown(socket.SHUT_RDWR)
+    finally:
+        shared.detach()
 
 
 class _Watch:
@@ -94,15 +115,17 @@ class severed_after(_Timer):  # noqa: N801  read as a verb: with severed_after(c
     A class, since a generator's context manager costs several times as much, on every call of every client.
     """
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         _watch.add(self)
+        return self
 
 
 class severed_after_async(_Timer):  # noqa: N801
     """The same for asyncio: the running loop keeps the time."""
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._handle = asyncio.get_running_loop().call_later(self.seconds, self.fire)
+        return self
 
     def __exit__(self, *exception: object) -> None:
         self._handle.cancel()

@@ -13,11 +13,11 @@ is drained twice, by a crash between the commit and the deletion, is stored once
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import logging
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -93,7 +93,7 @@ class EventSpool:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.dropped = 0
-        self._lock = threading.Lock()
+        self._drops = itertools.count(1)  # never a lock: a fork would copy it locked
 
     def append(self, event: Event) -> bool:
         """Keep an event, on disk when this returns; return whether that worked.
@@ -102,11 +102,9 @@ class EventSpool:
         warning says how many there are by now.
         """
         try:
-            line = _line_of(event)
-            with self._lock:
-                self._append(WAITING, line)
+            self._append(WAITING, _line_of(event))
         except (OSError, TypeError, ValueError) as error:
-            self.dropped += 1
+            self.dropped = next(self._drops)
             if _is_worth_saying(self.dropped):
                 _log.warning("%d events could not be spooled to %s: %s", self.dropped, self.directory, error)
             return False

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -31,8 +32,10 @@ from tests.benchmarks.measuring import (
     bare_driver,
     contended,
     pgbench,
+    profiles,
     separate_statements,
     threaded_client,
+    with_processor_time,
 )
 
 CONTENDED_CONNECTIONS = 50
@@ -88,6 +91,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, help="how long each way runs in each round")
     parser.add_argument("--rounds", type=int, default=5, help="rounds; the ways take turns, and the median counts")
     parser.add_argument("--connections", type=int, default=16, help="connections of the uncontended ways")
+    parser.add_argument("--profile", action="store_true", help="also print where the asyncio client spends its time")
     options = parser.parse_args()
 
     rounds: list[dict[str, Measurement]] = []
@@ -102,11 +106,12 @@ def main() -> None:
             taken = {}
             for name, way in WAYS.items():
                 progress.update(bar, description=name)
-                taken[name] = way(url, options.connections, options.seconds)
+                taken[name] = with_processor_time(partial(way, url, options.connections, options.seconds), url)
                 progress.advance(bar)
             rounds.append(taken)
             contention.append(contended(url, CONTENDED_REQUESTS, CONTENDED_CONNECTIONS))
             progress.advance(bar)
+        profiled = profiles(url, options.connections, options.seconds) if options.profile else ""
         with connect(url) as connection:
             version = connection.info.parameter_status("server_version")
 
@@ -131,6 +136,8 @@ def main() -> None:
         sign = "at most" if result.is_at_most else "at least"
         met = "met" if result.is_met else "NOT met"
         print(f"{result.name}: {result.value:.2f} {result.unit} (goal: {sign} {result.goal:g}): {met}")
+    if profiled:
+        print(f"\n{profiled}")
     path = state_dir() / "bench.json"
     rows = [
         {"name": one.name, "value": round(one.value, 3), "unit": one.unit, "goal": one.goal, "met": one.is_met}
@@ -144,16 +151,19 @@ def _median(measurements: list[Measurement]) -> Measurement:
     return Measurement(
         *(
             statistics.median(getattr(one, name) for one in measurements)
-            for name in ("per_second", "p50_ms", "p95_ms", "p99_ms")
+            for name in ("per_second", "p50_ms", "p95_ms", "p99_ms", "client_us", "server_us")
         )
     )
 
 
 def _table(measurements: dict[str, Measurement], limit: float) -> str:
-    lines = ["| way | requests/s | of (a) | P50 ms | P95 ms | P99 ms |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| way | requests/s | of (a) | P50 ms | P95 ms | P99 ms | client µs | server µs |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
     lines += [
         f"| {name} | {one.per_second:,.0f} | {one.per_second / limit:.2f} | {one.p50_ms:.1f} | {one.p95_ms:.1f} "
-        f"| {one.p99_ms:.1f} |"
+        f"| {one.p99_ms:.1f} | {one.client_us:,.0f} | {one.server_us:,.0f} |"
         for name, one in measurements.items()
     ]
     return "\n".join(lines)

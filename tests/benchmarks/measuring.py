@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import cProfile
+import io
 import json
 import math
 import os
+import pstats
+import resource
 import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
+import psutil
 import psycopg
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
@@ -42,12 +48,16 @@ class Measurement:
         p50_ms: Half of the requests were answered within so many milliseconds; the next two likewise.
         p95_ms: 95 %.
         p99_ms: 99 %.
+        client_us: Processor time that the asking process took for a request, in microseconds.
+        server_us: What the server's processes took; nan where they run on another machine.
     """
 
     per_second: float
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    client_us: float = math.nan
+    server_us: float = math.nan
 
 
 def measured(latencies_ms: Sequence[float], seconds: float) -> Measurement:
@@ -55,6 +65,54 @@ def measured(latencies_ms: Sequence[float], seconds: float) -> Measurement:
     ordered = sorted(latencies_ms)
     ranks = (ordered[math.ceil(share * len(ordered)) - 1] for share in (0.5, 0.95, 0.99))
     return Measurement(len(ordered) / seconds, *ranks)
+
+
+def with_processor_time(way: Callable[[], Measurement], url: str) -> Measurement:
+    """Measure a way, and what it takes of the processors on both sides; opening the connections counts too."""
+    postmaster = _postmaster(url)
+    client_before, server_before = _client_seconds(), _server_seconds(postmaster)
+    started = time.perf_counter()
+    measurement = way()
+    seconds = time.perf_counter() - started
+    microseconds_each = 1e6 / (measurement.per_second * seconds)
+    return replace(
+        measurement,
+        client_us=(_client_seconds() - client_before) * microseconds_each,
+        server_us=(_server_seconds(postmaster) - server_before) * microseconds_each,
+    )
+
+
+def _client_seconds() -> float:
+    # pgbench is a child that has ended by the time this is asked.
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
+
+
+def _postmaster(url: str) -> psutil.Process | None:
+    """Return the server's first process; None where it runs on another machine."""
+    with psycopg.connect(url) as connection, suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(connection.info.backend_pid).parent()
+        if parent is not None and "postgres" in parent.name():
+            return parent
+    return None
+
+
+def _server_seconds(postmaster: psutil.Process | None) -> float:
+    """Return the processor time of the server's processes, those that have ended included."""
+    if postmaster is None:
+        return math.nan
+    # A back end that is ending now is in neither account: wait until none has ended while we read.
+    while True:
+        before = postmaster.children()
+        own = postmaster.cpu_times()
+        seconds = own.user + own.system + own.children_user + own.children_system
+        with suppress(psutil.NoSuchProcess):
+            for times in [child.cpu_times() for child in before]:
+                seconds += times.user + times.system
+            if postmaster.children() == before:
+                return float(seconds)
 
 
 def pgbench(url: str, script: str, connections: int, seconds: float) -> Measurement:
@@ -277,3 +335,14 @@ def contended(url: str, requests: int, connections: int) -> Measurement:
         return measured(latencies, seconds)
 
     return asyncio.run(run())
+
+
+def profiles(url: str, connections: int, seconds: float) -> str:
+    """Where ``AsyncHoldClient`` spends its time: by the clock, then by the processor. The difference is waiting."""
+    report = io.StringIO()
+    for name, clock in (("elapsed", time.perf_counter), ("processor", time.process_time)):
+        profile = cProfile.Profile(clock)
+        measurement = profile.runcall(async_client, url, connections, seconds)
+        report.write(f"AsyncHoldClient under the profiler, {measurement.per_second:,.0f} requests/s: {name} time\n")
+        pstats.Stats(profile, stream=report).strip_dirs().sort_stats("tottime").print_stats(12)
+    return report.getvalue()
