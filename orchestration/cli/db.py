@@ -11,8 +11,10 @@ from holds_core.database.migrations import change_environment as store_environme
 from holds_core.database.migrations import migrate as migrate_schema
 from holds_core.database.settings import Environment, Settings
 from orchestration.cli.output import JsonOption, notes, print_json
-from orchestration.database import open_database
+from orchestration.database import open_database, open_existing_database
 from orchestration.errors import ServerError
+from orchestration.logins import LoginError, Role, url_of
+from orchestration.logins import grant as grant_role
 from orchestration.paths import state_dir
 from orchestration.server.lease import ServerLease
 
@@ -72,10 +74,46 @@ def status(json: JsonOption = False) -> None:
 
 
 @app.command()
-def url() -> None:
-    """Print the database's URL, password included: psql "$(holdwatch db url)"."""
+def url(
+    role: Annotated[
+        Role | None, typer.Option(help="As a login that has this role and no more, instead of as the owner.")
+    ] = None,
+) -> None:
+    """Print the database's URL, password included: psql "$(holdwatch db url --role analytics_reader)".
+
+    With --role it is the login that `holdwatch db grant` made last for the role. On the embedded server one is made
+    where there is none.
+    """
     settings = Settings.from_environ()
-    typer.echo(settings.database_url or ServerLease(state_dir()).server.url())
+    owner_url = settings.database_url or ServerLease(state_dir()).server.url()
+    if role is None:
+        typer.echo(owner_url)
+        return
+    if settings.database_url is None and url_of(owner_url, role) is None:
+        with open_database() as database, connect(database.url) as connection:
+            grant_role(connection, database.url, role, f"{role}_login")
+    own_url = url_of(owner_url, role)
+    if own_url is None:
+        raise LoginError(f"No login with the role {role} is known here; make one: holdwatch db grant {role} PERSON")
+    typer.echo(own_url)
+
+
+@app.command()
+def grant(role: Role, person: str, json: JsonOption = False) -> None:
+    """Let PERSON log in with a role and no more; a new login's password goes to a file that only you can read.
+
+    Harmless to repeat; a login that exists keeps its password. To take it back, in psql: drop role PERSON.
+    """
+    with open_existing_database() as database, connect(database.url) as connection:
+        granted = grant_role(connection, database.url, role, person)
+    if json:
+        print_json({"person": person, "role": role, "file": None if granted.file is None else str(granted.file)})
+        return
+    typer.echo(f"{person} has the role {role}.")
+    if granted.file is None:
+        typer.echo("The login was there before, made elsewhere; its password is as it was.")
+    else:
+        typer.echo(f'Its URL, password included, is in {granted.file}: psql "$(cat {granted.file})"')
 
 
 @app.command()

@@ -1,0 +1,103 @@
+"""A person's login has one role, and its password is in one file."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from holds_core.database.connections import connect
+from orchestration import logins
+from orchestration.logins import LoginError, Role, grant, url_of
+
+
+@pytest.fixture(scope="session")
+def template(small_template: str) -> str:
+    """No history is needed."""
+    return small_template
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files of this test's own."""
+    monkeypatch.setattr(logins, "state_dir", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def person(connection: psycopg.Connection) -> Iterator[str]:
+    """A name that no login has; roles are the whole server's, so the login goes with the test."""
+    name = f"ann_{uuid4().hex[:8]}"
+    yield name
+    connection.execute("reset role")
+    connection.execute(sql.SQL("drop role if exists {}").format(sql.Identifier(name)))
+
+
+def test_login_reads_views_and_nothing_else(connection: psycopg.Connection, database_url: str, person: str) -> None:
+    """The file's URL logs in; what the role may not do, the person may not."""
+    connection.execute("create table analytics.some_view ()")
+    granted = grant(connection, database_url, Role.ANALYTICS_READER, person)
+
+    assert granted.file is not None
+    assert stat.S_IMODE(granted.file.stat().st_mode) == 0o600
+    own_url = url_of(database_url, Role.ANALYTICS_READER)
+    assert own_url == granted.file.read_text().strip()
+    with connect(own_url) as own:
+        assert own.execute("select current_user").fetchone() == (person,)
+        own.execute("select * from analytics.some_view")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            own.execute("select 1 from holds.table_holds")
+
+
+def test_repeating_keeps_the_password(connection: psycopg.Connection, database_url: str, person: str) -> None:
+    """A second grant is harmless; another role comes on top, under the same password."""
+    first = grant(connection, database_url, Role.ANALYTICS_READER, person)
+    assert first.file is not None
+    before = first.file.read_text()
+    again = grant(connection, database_url, Role.ANALYTICS_READER, person)
+    more = grant(connection, database_url, Role.HOLDS_OPERATOR, person)
+
+    assert again == first
+    assert first.file.read_text() == before
+    assert more.file is not None
+    assert more.file.read_text() == before
+
+
+def test_login_made_elsewhere_keeps_its_password(
+    connection: psycopg.Connection, database_url: str, person: str
+) -> None:
+    """Whose password we do not know, we neither guess nor change."""
+    connection.execute(sql.SQL("create role {} login password 'known elsewhere'").format(sql.Identifier(person)))
+    before = _stored_password(connection, person)
+
+    granted = grant(connection, database_url, Role.HOLDS_APP, person)
+
+    assert granted.file is None
+    assert url_of(database_url, Role.HOLDS_APP) is None
+    assert _stored_password(connection, person) == before
+    assert connection.execute("select pg_has_role(%s, 'holds_app', 'member')", [person]).fetchone() == (True,)
+
+
+@pytest.mark.parametrize("name", ["", "Ann", 'ann"; drop role postgres; --', "pg_ann", "holds_app", "1ann", "a" * 64])
+def test_name_that_cannot_be_a_login(connection: psycopg.Connection, database_url: str, name: str) -> None:
+    """It is refused in words, before anything is made."""
+    with pytest.raises(LoginError):
+        grant(connection, database_url, Role.ANALYTICS_READER, name)
+
+
+def test_who_may_not_grant_is_told_so(connection: psycopg.Connection, database_url: str, person: str) -> None:
+    """An owner without CREATEROLE is told what is missing."""
+    connection.execute("set role analytics_reader")
+    with pytest.raises(LoginError, match="CREATEROLE"):
+        grant(connection, database_url, Role.ANALYTICS_READER, person)
+
+
+def _stored_password(connection: psycopg.Connection, person: str) -> str:
+    row = connection.execute("select rolpassword from pg_authid where rolname = %s", [person]).fetchone()
+    assert row is not None
+    return str(row[0])
