@@ -5,7 +5,6 @@ Nothing here does input or output, so that every client shares it, whoever waits
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import time
@@ -28,7 +27,7 @@ from holds_core.errors import (
     HoldUnavailableError,
     TransientError,
 )
-from holds_core.events.record import Event
+from holds_core.events.record import Event, event_from
 from holds_core.events.types import EventType, Severity
 from holds_core.models import ConflictingWindow, Hold, HoldRequest
 
@@ -142,32 +141,6 @@ class Call:
             context=context,
         )
 
-    def unrecorded_event(self, row: Row) -> Event | None:
-        """Return the event of an answer that says that it could not write it; the same event, so that it counts once.
-
-        Only what a new hold is: a hold without its event looks like none to everything downstream.
-        """
-        if self.name != "create_table_hold" or row.get("outcome") != "held" or row["event_recorded"]:
-            return None
-        parameters = self._parameters
-        return Event(
-            event_type=EventType.HOLD_CREATED,
-            source=SOURCE,
-            restaurant_id=parameters["restaurant_id"],
-            booking_id=parameters["booking_id"],
-            id=_derived_event_id(parameters["event_id"], "created"),
-            occurred_at=parameters["attempted_at"],
-            context={
-                **parameters["event_context"],
-                "holdId": str(row["hold_id"]),
-                "tableIds": [str(table_id) for table_id in row["table_ids"]],
-                "window": {"startsAt": row["starts_at"].isoformat(), "endsAt": row["ends_at"].isoformat()},
-                "attempt": parameters["attempt"],
-                "isEnforced": row["is_enforced"],
-                "expiresAt": row["expires_at"].isoformat(),
-            },
-        )
-
 
 _HOLD_CALLS = (
     "create_table_hold",
@@ -225,9 +198,9 @@ def row_from(data: Mapping[str, Any]) -> Row:
     return row
 
 
-def _derived_event_id(event_id: UUID, outcome: str) -> UUID:
-    """Return what ``holds.derived_event_id`` does."""
-    return UUID(hashlib.md5(f"{event_id}{outcome}".encode(), usedforsecurity=False).hexdigest())
+def unrecorded_events(row: Row) -> list[Event]:
+    """Return the events of an answer that could not be stored with it; the same events, so that each counts once."""
+    return [event_from(fields) for fields in row.get("unrecorded_events") or []]
 
 
 def _require_time_zones(**times: datetime | None) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -37,6 +36,7 @@ from holds_core.calls import (
     moved_from,
     place_parameters,
     row_from,
+    unrecorded_events,
 )
 from holds_core.database.connections import CONNECTION_PARAMETERS, connection_parameters
 from holds_core.database.queries import query
@@ -50,13 +50,12 @@ from holds_core.errors import (
     translate,
 )
 from holds_core.events.record import Event
-from holds_core.events.spool import EventSpool, default_spool
+from holds_core.events.spool import EventSpool
+from holds_core.events.telemetry import Telemetry
 from holds_core.models import DEFAULT_TIME_TO_LIVE, ConflictingWindow, Hold, HoldRequest
 
 RECORD_DEADLINE = timedelta(seconds=2)
 """How long an event may wait for the database before it goes to the spool: its caller waits with it."""
-
-_DRAIN_PAUSE_SECONDS = 30.0
 
 T = TypeVar("T")
 
@@ -81,47 +80,18 @@ def find_hold_conflicts(
     return _windows(_answer(row))
 
 
-class _Telemetry:
-    """Where events go that the database did not take, and when they are brought to it after all."""
+def _bringing_over(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> Callable[[EventSpool], None]:
+    """Return what drains a spool over a connection of its own, made as those of the pool are."""
 
-    def __init__(self, spool: EventSpool | None, pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> None:
-        self.spool = default_spool() if spool is None else spool
-        self._pool = pool
-        self._is_draining = threading.Lock()
-        # What an earlier process left behind is looked for at once.
-        self._next_drain_at = time.monotonic()
-        self._may_be_waiting = True
-
-    def keep(self, event: Event) -> bool:
-        """Put an event into the spool; return whether it is there."""
-        self._may_be_waiting = True
-        return self.spool.append(event)
-
-    def drain_in_background(self) -> None:
-        """Drain the spool in a thread, now and then, once the database answers."""
-        if not self._may_be_waiting or time.monotonic() < self._next_drain_at:
-            return
-        if self._is_draining.acquire(blocking=False):
-            self._next_drain_at = time.monotonic() + _DRAIN_PAUSE_SECONDS
-            threading.Thread(target=self._drain_and_let_go, name="holdwatch-drain", daemon=True).start()
-
-    def _drain_and_let_go(self) -> None:
-        try:
-            self.drain()
-        finally:
-            self._is_draining.release()
-
-    def drain(self) -> None:
-        """Drain the spool if the database is there; what cannot be drained stays."""
-        if self.spool.depth() == 0:
-            self._may_be_waiting = False
-            return
-        conninfo, kwargs = self._pool.conninfo, self._pool.kwargs
+    def bring(spool: EventSpool) -> None:
+        conninfo, kwargs = pool.conninfo, pool.kwargs
         if not isinstance(conninfo, str) or not isinstance(kwargs, dict | None):
             return  # a pool whose address is made anew each time; `holdwatch events drain` has one of its own
         # What waits stays where this fails, and the next drain comes.
         with suppress(psycopg.Error, OSError), psycopg.connect(conninfo, **(kwargs or {})) as connection:
-            self.spool.drain(connection)
+            spool.drain(connection)
+
+    return bring
 
 
 def _answer(row: tuple[Any, ...] | None) -> Any:
@@ -212,7 +182,7 @@ class HoldClient:
         """
         self._pool = pool
         self._deadline = deadline
-        self._telemetry = _Telemetry(spool, pool)
+        self._telemetry = Telemetry(spool, _bringing_over(pool))
 
     @classmethod
     @contextmanager
@@ -335,10 +305,10 @@ class HoldClient:
 
         Telemetry never fails its caller: this does not raise.
         """
-        call = Call("record_event", event.parameters(), min(self._deadline, RECORD_DEADLINE))
         try:
+            call = Call("record_event", event.parameters(), min(self._deadline, RECORD_DEADLINE))
             is_stored = bool(self._ask(call))
-        except (HoldsError, psycopg.Error):
+        except (HoldsError, psycopg.Error, TypeError, ValueError):  # the last two: it cannot be written as JSON
             is_stored = False
         return is_stored or self._telemetry.keep(event)
 
@@ -347,8 +317,8 @@ class HoldClient:
     ) -> T:
         call = Call(name, parameters, self._deadline if deadline is None else deadline)
         row = row_from(self._ask(call))
-        if (event := call.unrecorded_event(row)) is not None:
-            row["event_recorded"] = self._telemetry.keep(event)
+        if unrecorded := unrecorded_events(row):
+            row["event_recorded"] = self._telemetry.keep_all(unrecorded)
         self._telemetry.drain_in_background()
         return call.read(row, read)
 
@@ -393,7 +363,7 @@ class AsyncHoldClient:
         """See :meth:`HoldClient.__init__`."""
         self._pool = pool
         self._deadline = deadline
-        self._telemetry = _Telemetry(spool, pool)
+        self._telemetry = Telemetry(spool, _bringing_over(pool))
 
     @classmethod
     @asynccontextmanager
@@ -456,10 +426,10 @@ class AsyncHoldClient:
 
     async def record(self, event: Event) -> bool:
         """See :meth:`HoldClient.record`."""
-        call = Call("record_event", event.parameters(), min(self._deadline, RECORD_DEADLINE))
         try:
+            call = Call("record_event", event.parameters(), min(self._deadline, RECORD_DEADLINE))
             is_stored = bool(await self._ask(call))
-        except (HoldsError, psycopg.Error):
+        except (HoldsError, psycopg.Error, TypeError, ValueError):  # the last two: it cannot be written as JSON
             is_stored = False
         return is_stored or await asyncio.to_thread(self._telemetry.keep, event)
 
@@ -468,8 +438,8 @@ class AsyncHoldClient:
     ) -> T:
         call = Call(name, parameters, self._deadline if deadline is None else deadline)
         row = row_from(await self._ask(call))
-        if (event := call.unrecorded_event(row)) is not None:
-            row["event_recorded"] = await asyncio.to_thread(self._telemetry.keep, event)
+        if unrecorded := unrecorded_events(row):
+            row["event_recorded"] = await asyncio.to_thread(self._telemetry.keep_all, unrecorded)
         self._telemetry.drain_in_background()
         return call.read(row, read)
 

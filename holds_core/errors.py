@@ -164,7 +164,7 @@ _BY_CODE: dict[str, type[HoldsError]] = {
     "PGRST204": SchemaBehindError,  # a column is not in PostgREST's schema cache
     "PGRST202": SchemaBehindError,  # a function, or one of its parameters, is not
     "PGRST000": HoldUnavailableError,  # PostgREST has no connection to the database
-    "PGRST001": HoldUnavailableError,
+    "PGRST001": HoldOutcomeUnknownError,  # it lost its connection, perhaps while the database was at work
     "PGRST002": HoldUnavailableError,  # nor a schema cache
     "PGRST003": HoldUnavailableError,  # nor got one from its pool in time
     "PGRST301": HoldAccessError,  # the token is not valid

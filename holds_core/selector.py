@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from typing import Any, Protocol
+from uuid import uuid5
 
 from holds_core.errors import (
     HoldConflictError,
@@ -70,6 +71,7 @@ class _Search:
     conflicts: list[ConflictingWindow] = field(default_factory=list)
     planner_ms: float = 0
     _is_exhausted: bool = False
+    _is_any_cut_off: bool = False
     _candidate: Candidate | None = None
     _unanswered: set[Candidate] = field(default_factory=set)
     _repeats_left: int = 0
@@ -101,7 +103,8 @@ class _Search:
             return self._hold_request()
         self._candidate = self._next_candidate()
         if self._candidate is None:
-            self._end("no_capacity" if self._plan.is_complete else "attempts_exhausted")
+            is_full = self._plan.is_complete and not self._is_any_cut_off
+            self._end("no_capacity" if is_full else "attempts_exhausted")
         elif self.attempts >= self.request.maximum_attempts:
             self._end("attempts_exhausted")
         elif is_time_over:
@@ -124,7 +127,8 @@ class _Search:
                 # be under way yet: this answer has not waited for it.
                 self._unanswered.discard(self._current())
             case HoldCutoffError():
-                pass  # somebody sits on a lock for this candidate; the next may be free
+                # Somebody sits on a lock for this candidate, which may be free after all; the next may be, too.
+                self._is_any_cut_off = True
             case HoldOutcomeUnknownError():
                 self._unanswered.add(self._current())
                 self._is_to_be_repeated = self._repeats_left > 0
@@ -152,12 +156,18 @@ class _Search:
         else:
             is_exhausted = self.skip_reason == "attempts_exhausted" or self._is_exhausted or bool(self._unanswered)
             context |= {"skipReason": self.skip_reason, "retryExhausted": is_exhausted}
+        # One assignment for each hold: a repeated quote finds the same hold, and says the same event again.
+        identity: dict[str, Any] = (
+            {} if self.hold is None
+            else {"id": uuid5(self.hold.id, EventType.SELECTOR_ASSIGNMENT), "occurred_at": self.hold.created_at}
+        )  # fmt: skip
         return Event(
             event_type=EventType.SELECTOR_ASSIGNMENT if self.hold is not None else EventType.SELECTOR_SKIPPED,
             source=SOURCE,
             restaurant_id=self.request.restaurant_id,
             booking_id=self.request.booking_id,
             context=context,
+            **identity,
         )
 
     def quote(self, *, is_event_recorded: bool) -> Quote:

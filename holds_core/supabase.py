@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
@@ -32,6 +32,7 @@ from holds_core.calls import (
     moved_from,
     place_parameters,
     row_from,
+    unrecorded_events,
 )
 from holds_core.errors import (
     HoldAccessError,
@@ -45,7 +46,8 @@ from holds_core.errors import (
     meaning_of,
 )
 from holds_core.events.record import Event
-from holds_core.events.spool import EventRefusedError, EventSpool, default_spool
+from holds_core.events.spool import EventRefusedError, EventSpool
+from holds_core.events.telemetry import Telemetry
 from holds_core.models import DEFAULT_TIME_TO_LIVE, ConflictingWindow, Hold, HoldRequest
 
 RECORD_DEADLINE = timedelta(seconds=2)
@@ -54,7 +56,7 @@ _NESTED = ("event_context", "request_fingerprint")
 """What an older schema, or an API's stale cache of it, may not know: the call goes without it then."""
 
 _WITHOUT_LOCK_TIMEOUT = ("find_hold_conflicts", "expire_table_holds", "record_event")
-_REMAINING_SECONDS: ContextVar[float] = ContextVar("holdwatch_remaining_seconds")
+_ENDS_AT: ContextVar[float] = ContextVar("holdwatch_ends_at")
 
 T = TypeVar("T")
 
@@ -75,7 +77,7 @@ class SupabaseHoldClient:
         """Use a client of the API, set to the schema ``holds``, as :meth:`connect` makes one."""
         self._api = api
         self._deadline = deadline
-        self._spool = default_spool() if spool is None else spool
+        self._telemetry = Telemetry(spool, self._bring)
 
     @classmethod
     @contextmanager
@@ -102,13 +104,14 @@ class SupabaseHoldClient:
             raise HoldAccessError("The API's key is empty; give that of a role that has been granted holds_app.")
         headers = {"apikey": key, "Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         # Each request's timeout is what is left of its call's deadline.
-        hooks = {"request": [_limit_time]}
+        hooks: dict[str, list[Callable[..., Any]]] = {"request": [_limit_time], "response": [_limit_body]}
         profile = {"Accept-Profile": "holds", "Content-Profile": "holds"}
         with httpx.Client(
             base_url=url, headers=headers | profile, timeout=deadline.total_seconds(), event_hooks=hooks
         ) as session:
             api = SyncPostgrestClient(url, schema="holds", headers=headers, http_client=session, retry_enabled=False)
             client = cls(api, deadline=deadline, spool=spool)
+            client._telemetry.drain_in_background()
             yield client
             client.drain()
 
@@ -117,11 +120,11 @@ class SupabaseHoldClient:
 
         Where the schema or the API's cache of it is behind (42703, PGRST204, PGRST202), the hold is placed without what
         is unknown there: its event context. A conflict is still a :class:`~holds_core.errors.HoldConflictError`, with
-        the windows that :meth:`find_conflicts` finds.
+        the windows that :meth:`find_conflicts` finds. (A quote's hold needs a schema that knows fingerprints.)
         """
         parameters = place_parameters(request, attempt)
         try:
-            return self._place(parameters, deadline)
+            return self._place(parameters, self._deadline if deadline is None else deadline)
         except HoldConflictError as conflict:
             if conflict.conflicts:
                 raise
@@ -165,25 +168,30 @@ class SupabaseHoldClient:
     def record(self, event: Event) -> bool:
         """See :meth:`holds_core.client.HoldClient.record`."""
         try:
-            return self._record(event) or self._spool.append(event)
-        except (HoldsError, APIError, httpx.HTTPError):
-            return self._spool.append(event)
+            return self._record(event) or self._telemetry.keep(event)
+        except (HoldsError, APIError, httpx.HTTPError, TypeError, ValueError):  # the last two: not JSON
+            return self._telemetry.keep(event)
 
     def drain(self) -> None:
         """Bring the events that wait in the spool to the database; what cannot be recorded now stays."""
-        if self._spool.depth() == 0:
-            return
-        try:
-            self._spool.drain_one_by_one(self._store)
-        except (HoldsError, APIError, httpx.HTTPError, OSError):
-            return  # the next one comes
+        self._telemetry.drain()
 
-    def _place(self, parameters: dict[str, Any], deadline: timedelta | None) -> Hold:
+    def _bring(self, spool: EventSpool) -> None:
+        # What waits stays where this fails, and the next drain comes.
+        with suppress(HoldsError, APIError, httpx.HTTPError, OSError):
+            spool.drain_one_by_one(self._store)
+
+    def _place(self, parameters: dict[str, Any], deadline: timedelta) -> Hold:
+        ends_at = time.monotonic() + deadline.total_seconds()
         try:
             return self._call("create_table_hold", parameters, hold_from, deadline)
         except SchemaBehindError:
             without = {name: value for name, value in parameters.items() if name not in _NESTED}
-            return self._call("create_table_hold", without, hold_from, deadline)
+            if parameters["request_fingerprint"] is not None:
+                # Without it the key would stand for these tables alone, and the search's next candidate be refused.
+                without["request_fingerprint"] = parameters["request_fingerprint"]
+            left = max(ends_at - time.monotonic(), 0.001)
+            return self._call("create_table_hold", without, hold_from, timedelta(seconds=left))
 
     def _windows_in_the_way(self, request: HoldRequest) -> list[ConflictingWindow]:
         """Look up what a refusal did not name: the table alone where the other has gone already."""
@@ -196,7 +204,7 @@ class SupabaseHoldClient:
 
     def _store(self, event: Event) -> None:
         parameters = {f"p_{name}": _as_json(value) for name, value in event.parameters().items()}
-        _REMAINING_SECONDS.set(RECORD_DEADLINE.total_seconds())
+        _ENDS_AT.set(time.monotonic() + RECORD_DEADLINE.total_seconds())
         try:
             self._api.rpc("store_event", parameters | {"p_context": dict(event.context)}).execute()
         except APIError as error:
@@ -210,8 +218,9 @@ class SupabaseHoldClient:
     ) -> T:
         call = Call(name, parameters, self._deadline if deadline is None else deadline)
         row = row_from(self._data(call))
-        if (event := call.unrecorded_event(row)) is not None:
-            row["event_recorded"] = self._spool.append(event)
+        if unrecorded := unrecorded_events(row):
+            row["event_recorded"] = self._telemetry.keep_all(unrecorded)
+        self._telemetry.drain_in_background()
         return call.read(row, read)
 
     def _data(self, call: Call) -> Any:
@@ -219,7 +228,7 @@ class SupabaseHoldClient:
             parameters = call.next_parameters()
             if call.name in _WITHOUT_LOCK_TIMEOUT or not parameters.keys() - {"lock_timeout_ms"}:
                 del parameters["lock_timeout_ms"]
-            _REMAINING_SECONDS.set(call.remaining_seconds())
+            _ENDS_AT.set(time.monotonic() + call.remaining_seconds())
             try:
                 return (
                     self._api.rpc(call.name, {f"p_{name}": _as_json(value) for name, value in parameters.items()})
@@ -242,15 +251,51 @@ class SupabaseHoldClient:
         if event is None:
             return
         if isinstance(error, HoldUnavailableError | HoldOutcomeUnknownError):
-            self._spool.append(event)
+            self._telemetry.keep(event)
         else:
             self.record(event)
 
 
+class _TimeLeft(dict[str, float]):
+    """The timeouts of one request: whatever it waits for, all that is left until one moment.
+
+    httpx has a timeout for connecting, one for writing and one for each read, and none for all of them together; but it
+    asks for each when its turn comes.
+    """
+
+    def __init__(self, ends_at: float) -> None:
+        super().__init__()
+        self._ends_at = ends_at
+
+    def get(self, _phase: str, _default: object = None) -> float:
+        return max(self._ends_at - time.monotonic(), 0.001)
+
+
+class _BodyInTime(httpx.SyncByteStream):
+    """A body that has to be there by a moment, however slowly it drips."""
+
+    def __init__(self, body: httpx.SyncByteStream, ends_at: float) -> None:
+        self._body = body
+        self._ends_at = ends_at
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._body:
+            if time.monotonic() > self._ends_at:
+                raise httpx.ReadTimeout("the answer's body took too long")
+            yield chunk
+
+    def close(self) -> None:
+        self._body.close()
+
+
 def _limit_time(request: httpx.Request) -> None:
-    seconds = _REMAINING_SECONDS.get(None)
-    if seconds is not None:
-        request.extensions["timeout"] = httpx.Timeout(seconds).as_dict()
+    if (ends_at := _ENDS_AT.get(None)) is not None:
+        request.extensions["timeout"] = _TimeLeft(ends_at)
+
+
+def _limit_body(response: httpx.Response) -> None:
+    if (ends_at := _ENDS_AT.get(None)) is not None and isinstance(response.stream, httpx.SyncByteStream):
+        response.stream = _BodyInTime(response.stream, ends_at)
 
 
 def _meaning(failure: APIError | httpx.HTTPError) -> HoldsError:

@@ -46,18 +46,21 @@ def sweep_holds(connection: psycopg.Connection[Any], spool: EventSpool) -> Sweep
     """
     expired = 0
     try:
-        while (count := _expire(connection)) > 0:
-            expired += count
+        while (swept := _sweep(connection)) != (0, 0):
+            expired += swept[0]
     except psycopg.Error as error:
         raise_translated(error)
+    # What a double booking is must not wait for a spool, in whatever state that is.
+    double_bookings = detect_double_bookings(connection)
     drained = spool.drain(connection)
-    return SweepReport(expired, detect_double_bookings(connection), drained.drained, drained.rejected)
+    return SweepReport(expired, double_bookings, drained.drained, drained.rejected)
 
 
-def _expire(connection: psycopg.Connection[Any]) -> int:
+def _sweep(connection: psycopg.Connection[Any]) -> tuple[int, int]:
+    """Sweep one batch; return how many holds ended, and how many windows."""
     with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(query("expire_table_holds"), {"limit": _BATCH}).fetchone()
-    return 0 if row is None else int(row[0])
+        row = cursor.execute(query("sweep_table_holds"), {"limit": _BATCH}).fetchone()
+    return (0, 0) if row is None else (int(row[0]), int(row[1]))
 
 
 def is_sweep_due(connection: psycopg.Connection[Any], spool: EventSpool) -> bool:

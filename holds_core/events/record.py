@@ -13,6 +13,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from holds_core.database.queries import query
+from holds_core.errors import HoldRequestError
 from holds_core.events.types import Severity
 
 
@@ -32,7 +33,10 @@ class Event:
         booking_id: The booking, where there is one.
         context: Details; must be JSON.
         id: Made here, so that recording the event twice is harmless: identity is (id, occurred_at).
-        occurred_at: When it happened, UTC.
+        occurred_at: When it happened, with its time zone.
+
+    Raises:
+        HoldRequestError: ``occurred_at`` has no time zone.
     """
 
     event_type: str
@@ -43,6 +47,11 @@ class Event:
     context: Mapping[str, Any] = field(default_factory=dict)
     id: UUID = field(default_factory=uuid4)
     occurred_at: datetime = field(default_factory=_now)
+
+    def __post_init__(self) -> None:
+        if self.occurred_at.tzinfo is None:
+            # Its time is part of its identity: read in two time zones it would be two events.
+            raise HoldRequestError("occurred_at has no time zone; give it one, for example UTC.")
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the query ``record_event``."""
@@ -56,6 +65,27 @@ class Event:
             "booking_id": self.booking_id,
             "context": json.dumps(dict(self.context)),
         }
+
+
+def event_from(fields: Mapping[str, Any]) -> Event:
+    """Read an event back from JSON, in the names that ``holdwatch events import`` reads too.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError, HoldRequestError: It is none.
+    """
+    context, texts = fields["context"], [fields[name] for name in ("event_type", "severity", "source")]
+    if not isinstance(context, Mapping) or not all(isinstance(text, str) for text in texts):
+        raise TypeError("an event needs an object as its context, and texts as its type, severity and source")
+    return Event(
+        id=UUID(fields["id"]),
+        occurred_at=datetime.fromisoformat(fields["occurred_at"]),
+        event_type=fields["event_type"],
+        severity=fields["severity"],
+        source=fields["source"],
+        restaurant_id=None if fields["restaurant_id"] is None else UUID(fields["restaurant_id"]),
+        booking_id=None if fields["booking_id"] is None else UUID(fields["booking_id"]),
+        context=context,
+    )
 
 
 def record_event(connection: psycopg.Connection[Any], event: Event) -> bool:

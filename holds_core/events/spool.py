@@ -29,12 +29,15 @@ from uuid import UUID, uuid4
 import psycopg
 
 from holds_core.database.queries import query
+from holds_core.database.severing import severed_after
 from holds_core.errors import HoldsError
-from holds_core.events.record import Event
+from holds_core.events.record import Event, event_from
 
 WAITING = "waiting.jsonl"
 REJECTED = "rejected.jsonl"
 _BATCH = 500
+_BATCH_SECONDS = 30.0
+"""A database that has not taken a batch by then has gone silent; nobody waits for it for ever."""
 
 _log = logging.getLogger("holds_core")
 
@@ -62,16 +65,18 @@ class EventRefusedError(HoldsError):
     """
 
     def __init__(self, reason: str, code: str | None) -> None:
+        """Say why: the database's SQLSTATE, or None where the event cannot even be sent to it."""
         super().__init__(reason)
-        # Data exception, a limit exceeded, a time without a partition. Whatever else it is, somebody may mend.
-        self.is_for_good = code is not None and (code.startswith(("22", "54")) or code == "23514")
+        # Data exception, a limit exceeded, a field missing, a time without a partition, or what no driver can send.
+        # Whatever else it is, somebody may mend.
+        self.is_for_good = code is None or code.startswith(("22", "54")) or code in ("23502", "23514")
 
 
 def default_spool(environ: Mapping[str, str] = os.environ) -> EventSpool:
     """Return the spool of this machine's user.
 
     ``HOLDWATCH_SPOOL_DIRECTORY``, else ``holdwatch/spool`` under ``XDG_STATE_HOME``, else under ``~/.local/state``;
-    where there is no home, in the folder for temporary files.
+    where there is no home, a new folder for temporary files, which nobody else has made before.
     """
     if directory := environ.get("HOLDWATCH_SPOOL_DIRECTORY"):
         return EventSpool(Path(directory))
@@ -79,7 +84,7 @@ def default_spool(environ: Mapping[str, str] = os.environ) -> EventSpool:
         return EventSpool(Path(state) / "holdwatch" / "spool")
     if home := environ.get("HOME"):
         return EventSpool(Path(home) / ".local" / "state" / "holdwatch" / "spool")
-    return EventSpool(Path(tempfile.gettempdir()) / f"holdwatch-spool-{os.getuid()}")
+    return EventSpool(Path(tempfile.mkdtemp(prefix="holdwatch-spool-")))
 
 
 class EventSpool:
@@ -112,14 +117,14 @@ class EventSpool:
 
     def depth(self) -> int:
         """Return how many events wait."""
-        return sum(len(_lines(path.read_bytes())) for path in self._waiting_files())
+        return sum(len(_lines(content)) for content in self._waiting_contents())
 
     def oldest_at(self) -> datetime | None:
         """Return when the oldest waiting event happened; None where none waits."""
         times = [
             event.occurred_at
-            for path in self._waiting_files()
-            for line in _lines(path.read_bytes())
+            for content in self._waiting_contents()
+            for line in _lines(content)
             if isinstance(event := _event_of(line), Event)
         ]
         return min(times, default=None)
@@ -179,11 +184,11 @@ class EventSpool:
                 path.unlink()
         return DrainReport(drained, rejected, postponed)
 
-    def _waiting_files(self) -> Iterator[Path]:
+    def _waiting_contents(self) -> Iterator[bytes]:
         for pattern in ("draining-*.jsonl", WAITING):
             for path in sorted(self.directory.glob(pattern)):
-                if path.exists():
-                    yield path
+                with suppress(FileNotFoundError):  # drained since, or moved aside
+                    yield path.read_bytes()
 
     def _move_aside(self) -> None:
         waiting = self.directory / WAITING
@@ -251,13 +256,16 @@ def _is_still(path: Path, descriptor: int) -> bool:
 def _store(connection: psycopg.Connection[Any], events: Sequence[Event]) -> dict[UUID, EventRefusedError]:
     """Store a batch in one transaction; return what is refused, by the event's id."""
     refusals: dict[UUID, EventRefusedError] = {}
-    with connection.transaction():
+    with severed_after(connection, _BATCH_SECONDS), connection.transaction():
         for event in events:
             try:
                 with connection.transaction():
                     connection.execute(query("store_event"), event.parameters())
+            except (TypeError, ValueError, psycopg.DataError) as error:
+                code = error.sqlstate if isinstance(error, psycopg.Error) else None
+                refusals[event.id] = EventRefusedError(str(error), code)
             except psycopg.Error as error:
-                if connection.broken:
+                if connection.broken or error.sqlstate is None:
                     raise
                 refusals[event.id] = EventRefusedError(error.diag.message_primary or str(error), error.sqlstate)
     return refusals
@@ -299,18 +307,8 @@ def _line_of(event: Event) -> bytes:
 def _event_of(line: bytes) -> Event | str:
     """Read a line back; a text says why it cannot be."""
     try:
-        fields = json.loads(line)
-        return Event(
-            id=UUID(fields["id"]),
-            occurred_at=datetime.fromisoformat(fields["occurred_at"]),
-            event_type=fields["event_type"],
-            severity=fields["severity"],
-            source=fields["source"],
-            restaurant_id=None if fields["restaurant_id"] is None else UUID(fields["restaurant_id"]),
-            booking_id=None if fields["booking_id"] is None else UUID(fields["booking_id"]),
-            context=fields["context"],
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return event_from(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError, HoldsError) as error:
         return f"it cannot be read ({type(error).__name__}: {error}); as a rule a crash has cut it off"
 
 

@@ -37,6 +37,9 @@ select to_json(holds.release_table_hold(%(hold_id)s, %(event_id)s, %(occurred_at
 -- name: expire_table_holds
 select to_json(holds.expire_table_holds(%(limit)s))::text;
 
+-- name: sweep_table_holds
+select ended_holds, ended_windows from holds.sweep_table_holds(%(limit)s);
+
 -- name: find_hold_conflicts
 select coalesce(json_agg(found), '[]')::text
 from holds.find_hold_conflicts(%(table_ids)s, %(starts_at)s, %(ends_at)s, %(booking_id)s) as found;
