@@ -14,6 +14,7 @@ import pytest
 
 from holds_core import (
     AsyncHoldClient,
+    Event,
     HoldClient,
     HoldConflictError,
     HoldCutoffError,
@@ -29,6 +30,7 @@ from holds_core import (
     quote_tables_for_booking,
 )
 from holds_core.database.connections import connect
+from holds_core.enforcement import set_hold_conflict_enforcement
 from holds_core.errors import raise_translated
 from holds_core.events.spool import DrainReport, EventSpool
 from tests.holds_core.conftest import EVENING, MakeRequest, event_counts
@@ -598,3 +600,112 @@ def test_conflict_carries_no_trace_of_the_other(connection: psycopg.Connection, 
         raise_translated(violation.value)
 
     assert str(other) not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("kind", ["conflict", "confirmed", "extended", "moved", "released", "created"])
+def test_no_event_is_lost_with_its_answer(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, spool: EventSpool, kind: str
+) -> None:
+    """What could not be stored comes with the answer, waits in the spool, and is stored once, as it would have been."""
+    table = uuid4()
+    hold = client.place(make_request(table))
+    connection.execute("alter table holds.observability_events add constraint never check (false) not valid")
+    match kind:
+        case "conflict":
+            with pytest.raises(HoldConflictError):
+                client.place(make_request(table))
+        case "confirmed":
+            client.confirm(hold.id)
+        case "extended":
+            client.extend(hold.id)
+        case "moved":
+            client.move(hold.id, table_ids=[uuid4()])
+        case "released":
+            client.release(hold.id)
+        case "created":
+            client.place(make_request(uuid4()))
+    connection.execute("alter table holds.observability_events drop constraint never")
+    spool.drain(connection)
+
+    expected = {"capacity.hold.created": 1}
+    if kind == "conflict":
+        expected |= {"capacity.hold.strict_conflict": 1, "capacity.rpc.conflict": 1}
+    elif kind == "created":
+        expected["capacity.hold.created"] = 2
+    else:
+        expected[f"capacity.hold.{kind}"] = 1
+    assert event_counts(connection) == expected
+    contexts = connection.execute(
+        "select context - 'conflicts' ? 'holdId', context::text like %s from holds.observability_events"
+        " where event_type <> 'capacity.hold.created'",
+        (f'%"holdId": "{hold.id}"%"conflicts"%',),
+    ).fetchall()
+    assert all(row == (True, False) for row in contexts), "the other hold is not named outside the database"
+
+
+def test_both_events_of_an_unenforced_hold_are_kept(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, spool: EventSpool
+) -> None:
+    """That strict mode would have refused it is an event too."""
+    table = uuid4()
+    client.place(make_request(table))
+    set_hold_conflict_enforcement(connection, enabled=False, reason="drill")
+    connection.execute(
+        "alter table holds.observability_events add constraint never"
+        " check (event_type <> 'capacity.hold.strict_conflict') not valid"
+    )
+    assert client.place(make_request(table)).is_event_recorded
+    connection.execute("alter table holds.observability_events drop constraint never")
+
+    assert spool.depth() == 1
+    spool.drain(connection)
+    assert event_counts(connection)["capacity.hold.strict_conflict"] == 1
+
+
+def test_event_of_a_lost_answer_comes_with_the_replay(
+    database_url: str, connection: psycopg.Connection, make_request: MakeRequest, tmp_path: Path
+) -> None:
+    """Who was told that it could not be stored may be gone: whoever asks again is told too, and it counts once."""
+    request = make_request(uuid4())
+    spools = [EventSpool(tmp_path / name) for name in ("gone", "asks again")]
+    # Refused for now, not for good.
+    connection.execute(
+        "create function refuse() returns trigger language plpgsql as"
+        " $$ begin raise exception 'not now' using errcode = '55000'; end $$;"
+        " create trigger refuse before insert on holds.observability_events for each row execute function refuse()"
+    )
+    for spool in spools:
+        with HoldClient.connect(database_url, max_connections=1, spool=spool) as one:
+            one.place(request)
+    connection.execute("drop trigger refuse on holds.observability_events")
+
+    assert [spool.depth() for spool in spools] == [1, 1]
+    for spool in spools:
+        spool.drain(connection)
+    assert event_counts(connection) == {"capacity.hold.created": 1}
+
+
+@pytest.mark.parametrize("is_taken_over", [False, True])
+def test_replay_of_a_hold_that_is_over_says_so(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, *, is_taken_over: bool
+) -> None:
+    """Before any sweeper has come: held is what it was."""
+    request = make_request(uuid4(), time_to_live=timedelta(milliseconds=1))
+    client.place(request)
+    if is_taken_over:
+        client.place(make_request(*request.table_ids))
+
+    again = client.place(request)
+    assert (again.is_replay, again.status) == (True, "expired")
+
+
+def test_event_that_is_no_json_fails_nobody(client: HoldClient) -> None:
+    """Telemetry never raises; what cannot be written down is counted."""
+    event = Event(event_type="x", source="test", context={"when": datetime.now(UTC)})
+    assert client.record(event) is False
+
+
+def test_event_needs_a_time_zone() -> None:
+    """Its time is part of its identity."""
+    with pytest.raises(HoldRequestError, match="time zone"):
+        Event(event_type="x", source="test", occurred_at=datetime(2030, 1, 31, 18))  # noqa: DTZ001

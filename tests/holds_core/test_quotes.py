@@ -25,7 +25,7 @@ from holds_core import (
 from holds_core.enforcement import set_hold_rate_limit
 from holds_core.events.spool import EventSpool
 from tests.faults.proxy import faulty_proxy
-from tests.holds_core.conftest import EVENING, MakeRequest
+from tests.holds_core.conftest import EVENING, MakeRequest, event_counts
 from tests.holds_core.restaurants import IDS, restaurants
 
 
@@ -193,3 +193,19 @@ def test_first_candidate_that_is_free_is_the_one_held(
     if quote.hold is not None:
         with pytest.raises(HoldConflictError):
             client.place(make_request(quote.hold.table_ids[0], restaurant_id=restaurant_id))
+
+
+def test_repeated_quote_is_one_assignment(
+    client: HoldClient, restaurant_id: UUID, connection: psycopg.Connection
+) -> None:
+    """One hold, one success; also where the hold is over by the time."""
+    request = make_quote(restaurant_id, [Table(id=uuid4(), capacity=2)])
+    hold = quote_tables_for_booking(client, request).hold
+    assert hold is not None
+    quote_tables_for_booking(client, request)
+    client.release(hold.id)
+    again = quote_tables_for_booking(client, request).hold
+
+    assert again is not None
+    assert again.status == "released"
+    assert event_counts(connection)["capacity.selector.assignment"] == 1

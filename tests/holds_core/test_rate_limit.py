@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -92,3 +92,24 @@ def test_senseless_limits_are_refused(connection: psycopg.Connection) -> None:
     for max_holds, per_seconds in ((0, 60), (1, 0), (1, 100_000)):
         with pytest.raises(HoldRequestError, match="a rate limit is"):
             set_hold_rate_limit(connection, max_holds=max_holds, per_seconds=per_seconds)
+
+
+@pytest.mark.parametrize("whose", ["restaurant", "all"])
+def test_changed_limit_counts_from_now_on(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, restaurant_id: UUID, whose: str
+) -> None:
+    """Loosened, it lets through at once what it says; it does not hold what the old one counted against anybody."""
+    target = restaurant_id if whose == "restaurant" else None
+    set_hold_rate_limit(connection, max_holds=2, per_seconds=86400, restaurant_id=target)
+    for _ in range(2):
+        client.place(make_request(uuid4()))
+    with pytest.raises(HoldRateLimitError):
+        client.place(make_request(uuid4()))
+
+    set_hold_rate_limit(connection, max_holds=3, per_seconds=60, restaurant_id=target)
+    for _ in range(3):
+        client.place(make_request(uuid4()))
+    with pytest.raises(HoldRateLimitError) as refusal:
+        client.place(make_request(uuid4()))
+    assert refusal.value.retry_after is not None
+    assert timedelta(seconds=15) < refusal.value.retry_after <= timedelta(seconds=20)

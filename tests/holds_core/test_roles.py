@@ -81,6 +81,7 @@ FUNCTIONS = {
         "detect_double_bookings",
         "enforcement_problems",
         "enforcement_status",
+        "sweep_table_holds",
         "expire_table_holds",
         "extend_table_hold",
         "find_hold_conflicts",

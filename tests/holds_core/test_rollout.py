@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import psycopg
@@ -212,3 +212,74 @@ def test_detector_does_not_trust_the_constraint(
     )
 
     assert detect_double_bookings(connection) == 1
+
+
+def test_detector_says_later_what_could_not_be_recorded(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest
+) -> None:
+    """Its events are refused for longer than any look back: the pair is said once they are taken."""
+    set_hold_conflict_enforcement(connection, enabled=False, reason="drill")
+    table = uuid4()
+    for _ in range(2):
+        client.place(make_request(table))
+    connection.execute("update holds.table_hold_windows set created_at = created_at - interval '3 hours'")
+    connection.execute("alter table holds.observability_events add constraint never check (false) not valid")
+    for _ in range(3):
+        assert detect_double_bookings(connection) == 0
+    connection.execute("alter table holds.observability_events drop constraint never")
+
+    assert detect_double_bookings(connection) == 1
+    assert detect_double_bookings(connection) == 0
+
+
+def test_detector_waits_for_transactions_that_are_not_over(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, database_url: str
+) -> None:
+    """A hold placed now and committed late is looked at, however late; until then nothing after it is left behind."""
+    set_hold_conflict_enforcement(connection, enabled=False, reason="drill")
+    request = make_request(uuid4())
+    client.place(request)
+    for _ in range(3):
+        detect_double_bookings(connection)
+
+    with connect(database_url, autocommit=False) as late:
+        late.execute(
+            "select holds.create_table_hold(%s, array[%s], %s, %s, 'late')",
+            (request.restaurant_id, request.table_ids[0], request.starts_at, request.ends_at),
+        )
+        (placed_at,) = late.execute("select max(created_at) from holds.table_hold_windows").fetchone() or (None,)
+        for _ in range(3):
+            assert detect_double_bookings(connection) == 0
+        assert checked_until(connection) < placed_at
+        late.commit()
+
+    assert detect_double_bookings(connection) == 1
+    assert detect_double_bookings(connection) == 0
+    assert checked_until(connection) > placed_at
+
+
+def checked_until(connection: psycopg.Connection) -> datetime:
+    """Return since when the detector has looked at everything."""
+    row = connection.execute("select checked_until from holds.double_booking_checks").fetchone()
+    assert row is not None
+    assert isinstance(row[0], datetime)
+    return row[0]
+
+
+def test_one_restaurants_overlap_does_not_stop_another(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, restaurant_id: UUID
+) -> None:
+    """Whose overlaps were grandfathered is strict already: becoming strict is asked of those alone that become it."""
+    set_hold_conflict_rollout(connection, percentage=0, reason="start")
+    table = uuid4()
+    for _ in range(2):
+        client.place(make_request(table))
+    set_restaurant_enforcement(
+        connection, restaurant_id=restaurant_id, is_strict=True, reason="first", on_overlap="grandfather"
+    )
+    other = uuid4()
+
+    assert set_restaurant_enforcement(connection, restaurant_id=other, is_strict=True, reason="second")
+    set_hold_conflict_rollout(connection, percentage=100, reason="all")
+    with pytest.raises(EnforcementError):
+        set_restaurant_enforcement(connection, restaurant_id=restaurant_id, is_strict=True, reason="again")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -32,6 +36,7 @@ from holds_core import (
 )
 from holds_core.database.connections import connect
 from holds_core.enforcement import set_hold_conflict_enforcement, set_hold_rate_limit
+from holds_core.errors import meaning_of
 from holds_core.events.spool import EventSpool
 from holds_core.supabase import SupabaseHoldClient
 from tests.supabase.postgrest_server import PostgrestServer, token
@@ -305,3 +310,78 @@ def test_real_supabase_answers() -> None:
         assert client.is_strict_conflicts_enabled()
         hold = client.place(make_request(time_to_live=timedelta(seconds=30)))
         assert client.release(hold.id).status == "released"
+
+
+@contextmanager
+def dripping_server(seconds_between: float) -> Iterator[str]:
+    """A server that takes connections and answers a byte at a time, for ever; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        is_over = threading.Event()
+
+        def drip(client: socket.socket) -> None:
+            with client, suppress(OSError):
+                client.recv(65536)
+                client.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n")
+                while not is_over.wait(seconds_between):
+                    client.sendall(b" ")
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        is_over.set()
+
+
+def test_answer_that_drips_ends_with_the_deadline(spool: EventSpool) -> None:
+    """Every byte comes in time, the whole of it never."""
+    with (
+        dripping_server(0.05) as url,
+        SupabaseHoldClient.connect(url, token("service_role"), deadline=timedelta(seconds=0.6), spool=spool) as client,
+    ):
+        started = time.monotonic()
+        with pytest.raises(HoldOutcomeUnknownError):
+            client.place(make_request())
+        assert time.monotonic() - started < 3
+
+
+def test_lost_connection_of_the_api_means_that_nobody_knows(
+    client: SupabaseHoldClient, server: PostgrestServer
+) -> None:
+    """PGRST001 comes too where the database's connection broke while the call was running."""
+    server.fail_next(503, {"code": "PGRST001", "message": "Database client error"})
+    assert client.place(make_request()).status == "held"
+    assert isinstance(meaning_of("PGRST001"), HoldOutcomeUnknownError)
+
+
+def test_schema_that_is_behind_keeps_what_a_quotes_key_stands_for(
+    client: SupabaseHoldClient, server: PostgrestServer
+) -> None:
+    """Two candidates under one key: the second is no other request."""
+    tables = [Table(id=uuid4(), capacity=2), Table(id=uuid4(), capacity=2)]
+    first, second = sorted(table.id for table in tables)
+    client.place(make_request(first))
+    server.forget_parameters("create_table_hold", "p_event_context")
+    quote = quote_tables_for_booking(
+        client,
+        QuoteRequest(
+            restaurant_id=uuid4(), tables=tables, party_size=2, starts_at=EVENING, ends_at=EVENING + timedelta(hours=1)
+        ),
+    )
+    assert quote.hold is not None
+    assert quote.hold.table_ids == (second,)
+
+
+def test_spool_is_drained_while_the_client_lives(
+    server: PostgrestServer, connection: psycopg.Connection, spool: EventSpool
+) -> None:
+    """A server that runs for weeks does not keep its events for weeks."""
+    spool.append(Event(event_type=EventType.MANUAL_VALIDATE, source="staff"))
+    with SupabaseHoldClient.connect(server.url, token("service_role"), spool=spool):
+        connection.execute(
+            "do $$ begin for i in 1..400 loop exit when exists (select from holds.observability_events);"
+            " perform pg_sleep(0.025); end loop; end $$"
+        )
+        assert connection.execute("select count(*) from holds.observability_events").fetchone() == (1,)

@@ -1,15 +1,16 @@
 -- A limit that is changed counts from now on, and becoming strict looks at those that become it. Replaces functions of 0006
 -- and 0009.
 
--- Seconds until a bucket that runs empty at a time has room for one more hold; 0 or less where it has. No bucket is fuller
--- than full: it was filled under another limit, or the clock was set back.
+-- Seconds until a bucket that runs empty at a time has room for one more hold; 0 or less where it has. One that is fuller than
+-- full was filled under another limit, or before the clock was set back: it counts as empty.
 create or replace function holds.rate_limit_wait(p_empty_at timestamptz, p_max_holds integer, p_per_seconds double precision)
 returns double precision
 language sql
 volatile
 as $$
-    select least(extract(epoch from p_empty_at - clock_timestamp())::double precision, p_per_seconds)
+    select case when filled.seconds <= p_per_seconds then filled.seconds else 0 end
         - p_per_seconds * (p_max_holds - 1) / p_max_holds
+    from (select extract(epoch from p_empty_at - clock_timestamp())::double precision as seconds) as filled
 $$;
 
 -- Counts one hold. It is the last thing that a create locks, for the length of a commit, so that the holds of a restaurant
@@ -22,9 +23,10 @@ begin
     insert into holds.hold_rates as rates (restaurant_id, empty_at)
     values (p_restaurant_id, clock_timestamp() + make_interval(secs => p_per_seconds / p_max_holds))
     on conflict (restaurant_id) do update
-    set empty_at = greatest(
-        least(rates.empty_at, clock_timestamp() + make_interval(secs => p_per_seconds)), clock_timestamp()
-    ) + make_interval(secs => p_per_seconds / p_max_holds)
+    set empty_at = make_interval(secs => p_per_seconds / p_max_holds) + case
+            when rates.empty_at > clock_timestamp() + make_interval(secs => p_per_seconds) then clock_timestamp()
+            else greatest(rates.empty_at, clock_timestamp())
+        end
     where holds.rate_limit_wait(rates.empty_at, p_max_holds, p_per_seconds) <= 0;
     return found;
 end
@@ -35,9 +37,9 @@ drop function holds.settle_overlaps(text);
 -- What becoming strict means for those restaurants that become it: refused while windows of theirs overlap, unless those are
 -- grandfathered. Returns how many overlaps were.
 --   p_restaurant_id: the only one that may become strict; NULL: any may.
---   p_from_percentage: below it a bucket was strict before.
+--   p_from_percentage: below it a bucket was strict before; NULL: none was.
 create function holds.settle_overlaps(
-    p_overlaps text, p_restaurant_id uuid default null, p_from_percentage integer default 0
+    p_overlaps text, p_restaurant_id uuid default null, p_from_percentage integer default null
 )
 returns bigint
 language plpgsql
@@ -69,7 +71,7 @@ begin
     where pairs.restaurant_id = coalesce(p_restaurant_id, pairs.restaurant_id)
         and holds.is_hold_strict_for(pairs.restaurant_id)
         and (
-            p_from_percentage = 0
+            p_from_percentage is null
             or (
                 holds.rollout_bucket('holds.strictConflicts', pairs.restaurant_id) >= p_from_percentage
                 and not exists (

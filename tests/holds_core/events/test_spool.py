@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import os
@@ -227,8 +228,63 @@ def test_two_drains_at_once_share_the_work(
 
 
 def test_default_spool_is_where_the_system_keeps_state() -> None:
-    """The variable first, then XDG's folder, then the home's."""
+    """The variable first, then XDG's folder, then the home's; without any, a folder that nobody else made before."""
     assert default_spool({"HOLDWATCH_SPOOL_DIRECTORY": "/a", "XDG_STATE_HOME": "/b"}).directory == Path("/a")
     assert default_spool({"XDG_STATE_HOME": "/b", "HOME": "/c"}).directory == Path("/b/holdwatch/spool")
     assert default_spool({"HOME": "/c"}).directory == Path("/c/.local/state/holdwatch/spool")
-    assert str(os.getuid()) in default_spool({}).directory.name
+    homeless = default_spool({}).directory
+    assert homeless.stat().st_mode & 0o777 == 0o700
+    assert homeless != default_spool({}).directory
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"context": [1]},
+        {"context": None},
+        {"source": "\ud800"},
+        {"source": None},
+        {"source": "a\0b"},
+        {"context": {"a": "b\0c"}},
+        {"occurred_at": "2030-01-31T18:00:00"},
+    ],
+    ids=str,
+)
+def test_line_that_nobody_can_store_does_not_stop_the_others(
+    spool: EventSpool, connection: psycopg.Connection, damage: dict[str, object]
+) -> None:
+    """It is set aside with its reason; what stands before and after it is stored."""
+    events = [some_event(), some_event()]
+    for event in events:
+        spool.append(event)
+    first, second = (spool.directory / WAITING).read_text().splitlines()
+    broken = json.dumps({**json.loads(first), "id": str(uuid4()), **damage})
+    (spool.directory / WAITING).write_text(f"{first}\n{broken}\n{second}\n")
+
+    assert spool.drain(connection) == DrainReport(drained=2, rejected=1)
+    assert spool.depth() == 0
+    (line,) = (spool.directory / REJECTED).read_text().splitlines()
+    assert json.loads(line)["reason"]
+
+
+def test_looking_beside_a_drain_sees_no_missing_file(spool: EventSpool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between finding a file and reading it another process has drained it."""
+    spool.append(some_event())
+    vanished = spool.directory / "draining-vanished.jsonl"
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([vanished]))
+
+    assert spool.depth() == 0
+    assert spool.oldest_at() is None
+
+
+def test_silent_database_does_not_keep_a_drain_for_ever(
+    spool: EventSpool, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock that is never let go, and no lock timeout that would help: the batch is given up, and stays."""
+    monkeypatch.setattr("holds_core.events.spool._BATCH_SECONDS", 0.3)
+    spool.append(some_event())
+    with connect(database_url) as connection:
+        monkeypatch.setattr("holds_core.events.spool.query", lambda _: "select pg_sleep(30), %(event_id)s::text")
+        with pytest.raises(psycopg.OperationalError):
+            spool.drain(connection)
+    assert spool.depth() == 1

@@ -1,0 +1,57 @@
+"""One sweep leaves nothing behind."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from holds_core import HoldClient
+from holds_core.events.spool import EventSpool
+from holds_core.sweeper import is_sweep_due, sweep_holds
+from tests.holds_core.conftest import MakeRequest
+
+
+def test_sweep_goes_on_until_nothing_is_left(
+    client: HoldClient,
+    connection: psycopg.Connection,
+    make_request: MakeRequest,
+    spool: EventSpool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Batches smaller than a hold has tables: no window is left because its hold was counted before."""
+    for _ in range(6):
+        client.place(make_request(*(uuid4() for _ in range(4)), time_to_live=timedelta(milliseconds=1)))
+    monkeypatch.setattr("holds_core.sweeper._BATCH", 3)
+
+    assert sweep_holds(connection, spool).expired == 6
+    assert connection.execute("select count(*) from holds.table_hold_windows where released_at is null").fetchone() == (
+        0,
+    )
+
+
+def test_detector_does_not_wait_for_a_broken_spool(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, spool: EventSpool
+) -> None:
+    """The spool's folder cannot be read: double bookings are looked for all the same."""
+    client.place(make_request(uuid4()))
+    spool.directory.write_text("not a folder")
+    before = connection.execute("select seen_until::text from holds.double_booking_checks").fetchone()
+
+    with suppress(OSError):
+        sweep_holds(connection, spool)
+    assert connection.execute("select seen_until::text from holds.double_booking_checks").fetchone() != before
+
+
+def test_sweep_is_due_while_something_is_new(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, spool: EventSpool
+) -> None:
+    """A hold that the detector has not seen yet; once it is known that all of that time has been seen, nothing is."""
+    client.place(make_request(uuid4()))
+    assert is_sweep_due(connection, spool)
+    for _ in range(2):
+        sweep_holds(connection, spool)
+    assert not is_sweep_due(connection, spool)
