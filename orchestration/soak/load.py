@@ -22,14 +22,26 @@ from holds_core import (
     HoldRateLimitError,
     HoldRequest,
     HoldsError,
+    HoldUnavailableError,
     QuoteRequest,
     quote_tables_for_booking_async,
 )
 from orchestration.soak.scenario import FollowUp, SoakRequest
 
-# With a thousand callers over fifty connections most of a call is waiting for a turn; that is no fault.
-_DEADLINE = timedelta(minutes=2)
+# With a thousand callers over fifty connections most of a call is waiting for a turn; that is no fault. Nor is a server that
+# is started anew meanwhile; one that stays away for so long ends the soak.
+_DEADLINE = timedelta(minutes=1)
 _ALL = 1_000_000
+
+
+class DatabaseAwayError(HoldsError):
+    """The database went away in the middle, and did not come back."""
+
+    def __init__(self, answered: int, requested: int) -> None:
+        super().__init__(
+            f"The database went away, and did not come back for {_DEADLINE.total_seconds():.0f} s: {answered:,} of "
+            f"{requested:,} requests were answered. What they hold expires by itself; soak again once it is up."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +95,9 @@ async def run_load(
     """Send the requests, ``concurrency`` of them in flight at any time, over ``connections`` connections.
 
     The first ones wait for each other behind a barrier; from then on whoever is done takes the next.
+
+    Raises:
+        DatabaseAwayError: It stayed away longer than a call may take.
     """
     waiting = iter(requests)
     told: list[Told] = []
@@ -103,11 +118,14 @@ async def run_load(
                 in_flight -= 1
                 on_progress(len(told))
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(callers):
-                group.create_task(caller())
-            await barrier.wait()
-            started = time.monotonic()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(callers):
+                    group.create_task(caller())
+                await barrier.wait()
+                started = time.monotonic()
+        except* HoldUnavailableError:
+            raise DatabaseAwayError(len(told), len(requests)) from None
         return LoadResult(told, time.monotonic() - started, most_in_flight)
 
 
@@ -149,6 +167,8 @@ async def _ask(client: AsyncHoldClient, request: SoakRequest) -> Told:
         refusals = 1
     except HoldRateLimitError:
         is_limited = True
+    except HoldUnavailableError:
+        raise  # the others would each wait as long
     except (HoldsError, psycopg.Error) as failure:
         error = f"{type(failure).__name__}: {failure}"
         is_outcome_unknown = isinstance(failure, HoldOutcomeUnknownError)
