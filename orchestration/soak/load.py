@@ -28,8 +28,8 @@ from holds_core import (
 )
 from orchestration.soak.scenario import FollowUp, SoakRequest
 
-# With a thousand callers over fifty connections most of a call is waiting for a turn; that is no fault. Nor is a server that
-# is started anew meanwhile; one that stays away for so long ends the soak.
+# With a thousand callers over fifty connections most of a call is waiting for a turn; that is no fault. Nor is a server
+# that is started anew meanwhile; one that stays away for so long ends the soak.
 _DEADLINE = timedelta(minutes=1)
 _ALL = 1_000_000
 

@@ -3,7 +3,9 @@
 
 -- Seconds until a bucket that runs empty at a time has room for one more hold; 0 or less where it has. One that is fuller than
 -- full was filled under another limit, or before the clock was set back: it counts as empty.
-create or replace function holds.rate_limit_wait(p_empty_at timestamptz, p_max_holds integer, p_per_seconds double precision)
+create or replace function holds.rate_limit_wait(
+    p_empty_at timestamptz, p_max_holds integer, p_per_seconds double precision
+)
 returns double precision
 language sql
 volatile
