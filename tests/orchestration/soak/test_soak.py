@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -12,12 +14,15 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from holds_core import HoldRequest
 from holds_core.database.connections import connect
 from orchestration.cli.app import app
 from orchestration.soak.ledger import LedgerFindings, check_ledger
-from orchestration.soak.load import LoadResult, run_load
+from orchestration.soak.load import DatabaseAwayError, LoadResult, run_load
 from orchestration.soak.run import run_soak
 from orchestration.soak.scenario import FollowUp, make_requests, make_restaurants
+
+EVENING = datetime(2030, 1, 31, 18, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +71,18 @@ def test_thousand_requests_at_once_add_up(database_url: str, connection: psycopg
     assert connection.execute(strangers, (summary.soak_id,)).fetchone() == (0,)
     deadlocks = connection.execute("select deadlocks from pg_stat_database where datname = current_database()")
     assert deadlocks.fetchone() == (0,)
+
+
+def test_database_that_stays_away_ends_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One clear error, after the time of one call and not of each."""
+    monkeypatch.setattr("orchestration.soak.load._DEADLINE", timedelta(seconds=0.5))
+    requests = [
+        replace(request, ask=HoldRequest(restaurant_id=uuid4(), table_ids=(uuid4(),), starts_at=EVENING,
+                                         ends_at=EVENING + timedelta(hours=1)))
+        for request in make_requests(uuid4(), 40, seed=1)
+    ]  # fmt: skip
+    with pytest.raises(DatabaseAwayError, match="0 of 40 requests were answered"):
+        asyncio.run(run_load("postgresql://nobody@127.0.0.1:9/none", requests, concurrency=4, connections=2))
 
 
 def test_load_has_everything_in_it() -> None:
