@@ -99,7 +99,11 @@ def url(
 
 
 @app.command()
-def grant(role: Role, person: str, json: JsonOption = False) -> None:
+def grant(
+    role: Annotated[Role, typer.Argument(help="What the login may do; docs/holds.md says what each role can call.")],
+    person: Annotated[str, typer.Argument(help="The login's name: lower-case letters, digits and _.")],
+    json: JsonOption = False,
+) -> None:
     """Let PERSON log in with a role and no more; a new login's password goes to a file that only you can read.
 
     Harmless to repeat; a login that exists keeps its password. To take it back, in psql: drop role PERSON.
