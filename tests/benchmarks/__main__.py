@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 from collections.abc import Callable, Iterator
@@ -163,10 +164,14 @@ def _table(measurements: dict[str, Measurement], limit: float) -> str:
     ]
     lines += [
         f"| {name} | {one.per_second:,.0f} | {one.per_second / limit:.2f} | {one.p50_ms:.1f} | {one.p95_ms:.1f} "
-        f"| {one.p99_ms:.1f} | {one.client_us:,.0f} | {one.server_us:,.0f} |"
+        f"| {one.p99_ms:.1f} | {_known(one.client_us)} | {_known(one.server_us)} |"
         for name, one in measurements.items()
     ]
     return "\n".join(lines)
+
+
+def _known(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:,.0f}"
 
 
 main()
