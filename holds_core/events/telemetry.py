@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from holds_core.events.record import Event
 from holds_core.events.spool import EventSpool, default_spool
@@ -49,10 +50,12 @@ class Telemetry:
 
     def drain(self) -> None:
         """Drain the spool if the database is there; what cannot be drained stays."""
-        if self.spool.depth() == 0:
-            self._may_be_waiting = False
-            return
-        self._bring(self.spool)
+        # A folder that cannot be read is for `holdwatch doctor` to say, not for a caller's hold.
+        with suppress(OSError):
+            if self.spool.depth() == 0:
+                self._may_be_waiting = False
+                return
+            self._bring(self.spool)
 
     def _drain_and_let_go(self) -> None:
         try:
