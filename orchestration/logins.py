@@ -1,6 +1,7 @@
 """Logins for people and services, each with one of the roles of least privilege; each password in a file.
 
-A login's file is ``.holdwatch/logins/HOST_PORT_DATABASE/PERSON.ROLE.url``: its URL, readable by this user alone.
+A login's file is ``.holdwatch/logins/SERVER/PERSON.ROLE.url``: its URL, readable by this user alone. SERVER is
+``embedded``, or host, port and database of a real one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -49,7 +50,7 @@ class Grant:
     file: Path | None
 
 
-def grant(connection: psycopg.Connection, url: str, role: Role, person: str) -> Grant:
+def grant(connection: psycopg.Connection, url: str, role: Role, person: str, *, is_embedded: bool = False) -> Grant:
     """Let a login have a role; make the login where there is none. Harmless to repeat: a password never changes.
 
     Args:
@@ -57,6 +58,7 @@ def grant(connection: psycopg.Connection, url: str, role: Role, person: str) -> 
         url: The same database, as the login will see it but for user and password.
         role: What it may do.
         person: The login's name.
+        is_embedded: Whether it is the embedded server, whose port may change.
 
     Raises:
         LoginError: The name cannot be a login's, or this connection may not create roles.
@@ -65,13 +67,20 @@ def grant(connection: psycopg.Connection, url: str, role: Role, person: str) -> 
         raise LoginError(
             f"{person!r} cannot be a login: lower-case letters, digits and _, at most 63, a letter first, no pg_…"
         )
+    folder = _folder(url, is_embedded=is_embedded)
     found = connection.execute("select rolcanlogin, rolsuper from pg_roles where rolname = %s", [person]).fetchone()
     if found is not None and not found[0]:
         raise LoginError(f"{person!r} is a role that cannot log in, not a person; choose another name.")
     if found is not None and found[1]:
         raise LoginError(f"{person!r} is a superuser, who may do everything already.")
     try:
-        password = _create(connection, person) if found is None else _known_password(url, person)
+        if found is None:
+            # Files of one that was dropped since hold a password that is no more.
+            for stale in folder.glob(f"{person}.*.url"):
+                stale.unlink()
+            password: str | None = _create(connection, person)
+        else:
+            password = _known_password(folder, person)
         connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(person)))
         connection.execute(
             sql.SQL("grant connect on database {} to {}").format(
@@ -83,13 +92,22 @@ def grant(connection: psycopg.Connection, url: str, role: Role, person: str) -> 
             f"The login {connection.info.user!r} may not do this: it needs CREATEROLE, and the role {role} with the "
             "admin option. Let an administrator of the server run the command."
         ) from error
-    return Grant(person, role, None if password is None else _write(url, role, person, password))
+    return Grant(person, role, None if password is None else _write(folder, url, role, person, password))
 
 
-def url_of(url: str, role: Role) -> str | None:
-    """Return the URL of the login that was given this role here last; None where none was."""
-    files = sorted(_folder(url).glob(f"*.{role}.url"), key=lambda file: file.stat().st_mtime)
-    return files[-1].read_text().strip() if files else None
+def url_of(url: str, role: Role, *, is_embedded: bool = False) -> str | None:
+    """Return the URL of the login that was given this role here last; None where none was.
+
+    Args:
+        url: The owner's; the server is where this says, wherever it was when the login was made.
+        role: What the login may do.
+        is_embedded: See :func:`grant`.
+    """
+    files = sorted(_folder(url, is_embedded=is_embedded).glob(f"*.{role}.url"), key=lambda file: file.stat().st_mtime)
+    if not files:
+        return None
+    login, _, _ = urlsplit(files[-1].read_text().strip()).netloc.rpartition("@")
+    return _with_login(url, login)
 
 
 def _create(connection: psycopg.Connection, person: str) -> str:
@@ -102,23 +120,28 @@ def _create(connection: psycopg.Connection, person: str) -> str:
     return password
 
 
-def _known_password(url: str, person: str) -> str | None:
-    for file in _folder(url).glob(f"{person}.*.url"):
+def _known_password(folder: Path, person: str) -> str | None:
+    for file in folder.glob(f"{person}.*.url"):
         return urlsplit(file.read_text().strip()).password
     return None
 
 
-def _folder(url: str) -> Path:
+def _folder(url: str, *, is_embedded: bool) -> Path:
+    if is_embedded:
+        return state_dir() / "logins" / "embedded"
     parts = urlsplit(url)
     database = parts.path.removeprefix("/") or "postgres"
     return state_dir() / "logins" / re.sub(r"[^\w.-]", "_", f"{parts.hostname}_{parts.port or 5432}_{database}")
 
 
-def _write(url: str, role: Role, person: str, password: str) -> Path:
+def _with_login(url: str, login: str) -> str:
     parts = urlsplit(url)
-    at = parts.netloc.rpartition("@")[2]
-    own = urlunsplit(parts._replace(netloc=f"{quote(person)}:{quote(password, safe='')}@{at}"))
-    path = _folder(url) / f"{person}.{role}.url"
+    return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}"))
+
+
+def _write(folder: Path, url: str, role: Role, person: str, password: str) -> Path:
+    own = _with_login(url, f"{person}:{password}")  # neither has a character that a URL would read as its own
+    path = folder / f"{person}.{role}.url"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:

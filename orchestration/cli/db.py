@@ -89,10 +89,12 @@ def url(
     if role is None:
         typer.echo(owner_url)
         return
-    if settings.database_url is None and url_of(owner_url, role) is None:
+    is_embedded = settings.database_url is None
+    own_url = url_of(owner_url, role, is_embedded=is_embedded)
+    if is_embedded and own_url is None:
         with open_database() as database, connect(database.url) as connection:
-            grant_role(connection, database.url, role, f"{role}_login")
-    own_url = url_of(owner_url, role)
+            grant_role(connection, database.url, role, f"{role}_login", is_embedded=True)
+        own_url = url_of(owner_url, role, is_embedded=True)
     if own_url is None:
         raise LoginError(f"No login with the role {role} is known here; make one: holdwatch db grant {role} PERSON")
     typer.echo(own_url)
@@ -109,7 +111,7 @@ def grant(
     Harmless to repeat; a login that exists keeps its password. To take it back, in psql: drop role PERSON.
     """
     with open_existing_database() as database, connect(database.url) as connection:
-        granted = grant_role(connection, database.url, role, person)
+        granted = grant_role(connection, database.url, role, person, is_embedded=database.is_embedded)
     if json:
         print_json({"person": person, "role": role, "file": None if granted.file is None else str(granted.file)})
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import psycopg
@@ -81,6 +82,33 @@ def test_login_made_elsewhere_keeps_its_password(
     assert url_of(database_url, Role.HOLDS_APP) is None
     assert _stored_password(connection, person) == before
     assert connection.execute("select pg_has_role(%s, 'holds_app', 'member')", [person]).fetchone() == (True,)
+
+
+def test_embedded_server_may_come_back_on_another_port(
+    connection: psycopg.Connection, database_url: str, person: str
+) -> None:
+    """The login is the server's, not the port's."""
+    parts = urlsplit(database_url)
+    earlier = urlunsplit(parts._replace(netloc=parts.netloc.rpartition(":")[0] + ":1"))
+    grant(connection, earlier, Role.ANALYTICS_READER, person, is_embedded=True)
+
+    own_url = url_of(database_url, Role.ANALYTICS_READER, is_embedded=True)
+    assert own_url is not None
+    with connect(own_url) as own:
+        assert own.execute("select current_user").fetchone() == (person,)
+
+
+def test_login_that_was_dropped_is_made_anew(connection: psycopg.Connection, database_url: str, person: str) -> None:
+    """Its old files hold a password that is no more: none of them is given out again."""
+    grant(connection, database_url, Role.HOLDS_OPERATOR, person)
+    connection.execute(sql.SQL("drop role {}").format(sql.Identifier(person)))
+
+    grant(connection, database_url, Role.ANALYTICS_READER, person)
+    assert url_of(database_url, Role.HOLDS_OPERATOR) is None
+    own_url = url_of(database_url, Role.ANALYTICS_READER)
+    assert own_url is not None
+    with connect(own_url) as own:
+        assert own.execute("select current_user").fetchone() == (person,)
 
 
 @pytest.mark.parametrize("name", ["", "Ann", 'ann"; drop role postgres; --', "pg_ann", "holds_app", "1ann", "a" * 64])
