@@ -12,6 +12,7 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import LiteralString
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -58,7 +59,7 @@ def grant(connection: psycopg.Connection, url: str, role: Role, person: str, *, 
         url: The same database, as the login will see it but for user and password.
         role: What it may do.
         person: The login's name.
-        is_embedded: Whether it is the embedded server, whose port may change.
+        is_embedded: Whether it is the embedded server, whose port may change, and whose logins are this user's alone.
 
     Raises:
         LoginError: The name cannot be a login's, or this connection may not create roles.
@@ -78,9 +79,12 @@ def grant(connection: psycopg.Connection, url: str, role: Role, person: str, *, 
             # Files of one that was dropped since hold a password that is no more.
             for stale in folder.glob(f"{person}.*.url"):
                 stale.unlink()
-            password: str | None = _create(connection, person)
+            password: str | None = _set_password(connection, "create role {} login password {}", person)
         else:
             password = _known_password(folder, person)
+            if password is None and is_embedded:
+                # Its files are gone, and nobody but this user has ever had them.
+                password = _set_password(connection, "alter role {} password {}", person)
         connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(person)))
         connection.execute(
             sql.SQL("grant connect on database {} to {}").format(
@@ -110,13 +114,11 @@ def url_of(url: str, role: Role, *, is_embedded: bool = False) -> str | None:
     return _with_login(url, login)
 
 
-def _create(connection: psycopg.Connection, person: str) -> str:
+def _set_password(connection: psycopg.Connection, statement: LiteralString, person: str) -> str:
     password = secrets.token_urlsafe(24)
     # Encrypted here, so that the server's log never sees it.
     scrambled = connection.pgconn.encrypt_password(password.encode(), person.encode(), b"scram-sha-256").decode()
-    connection.execute(
-        sql.SQL("create role {} login password {}").format(sql.Identifier(person), sql.Literal(scrambled))
-    )
+    connection.execute(sql.SQL(statement).format(sql.Identifier(person), sql.Literal(scrambled)))
     return password
 
 

@@ -98,6 +98,21 @@ def test_embedded_server_may_come_back_on_another_port(
         assert own.execute("select current_user").fetchone() == (person,)
 
 
+def test_embedded_servers_login_survives_its_file(
+    connection: psycopg.Connection, database_url: str, person: str
+) -> None:
+    """The folder was deleted and the server kept: the login gets a new password, since nobody has the old one."""
+    first = grant(connection, database_url, Role.ANALYTICS_READER, person, is_embedded=True)
+    assert first.file is not None
+    first.file.unlink()
+
+    grant(connection, database_url, Role.ANALYTICS_READER, person, is_embedded=True)
+    own_url = url_of(database_url, Role.ANALYTICS_READER, is_embedded=True)
+    assert own_url is not None
+    with connect(own_url) as own:
+        assert own.execute("select current_user").fetchone() == (person,)
+
+
 def test_login_that_was_dropped_is_made_anew(connection: psycopg.Connection, database_url: str, person: str) -> None:
     """Its old files hold a password that is no more: none of them is given out again."""
     grant(connection, database_url, Role.HOLDS_OPERATOR, person)
