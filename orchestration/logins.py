@@ -52,7 +52,7 @@ class Grant:
 
 
 def grant(connection: psycopg.Connection, url: str, role: Role, person: str, *, is_embedded: bool = False) -> Grant:
-    """Let a login have a role; make the login where there is none. Harmless to repeat: a password never changes.
+    """Let a login have a role; make the login where there is none. Harmless to repeat: a known password stays.
 
     Args:
         connection: To the database, as somebody who may create roles.
