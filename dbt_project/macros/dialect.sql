@@ -27,6 +27,14 @@ date_trunc('minute', now(), 'UTC') - interval '48 hours'
 {%- endmacro %}
 
 
+{% macro as_double(value) %}{{ return(adapter.dispatch("as_double")(value)) }}{% endmacro %}
+
+{# The value as a float of 64 bits. #}
+{% macro postgres__as_double(value) -%}
+cast({{ value }} as float8)
+{%- endmacro %}
+
+
 {% macro contains_word(text, word) %}{{ return(adapter.dispatch("contains_word")(text, word)) }}{% endmacro %}
 
 {# Whether the text contains the word, case included. #}

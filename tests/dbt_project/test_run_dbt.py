@@ -101,11 +101,11 @@ def test_a_model_that_breaks_is_a_result_that_says_so(
     """What hangs on it is skipped and counted."""
     project = tmp_path / "project"
     shutil.copytree(DBT_PROJECT_DIR, project)
-    model = project / "models" / "intermediate" / "int_events_bucketed.sql"
-    model.write_text(model.read_text("utf-8").replace("'(all)'", "'(all"), encoding="utf-8")
+    model = project / "models" / "rollups" / "unrolled_event_counts.sql"
+    model.write_text(model.read_text("utf-8").replace("'MANUAL'", "'MANUAL"), encoding="utf-8")
     monkeypatch.setattr("orchestration.dbt.DBT_PROJECT_DIR", project)
     result = run_dbt(new_views_database(), "run", state=tmp_path)
     assert not result.is_successful
-    assert (result.models_failed, result.skipped, result.models_built) == (1, 6, 5)
-    assert [problem.name for problem in result.problems] == ["int_events_bucketed"]
+    assert (result.models_failed, result.skipped, result.models_built) == (1, 6, 15)
+    assert [problem.name for problem in result.problems] == ["unrolled_event_counts"]
     assert "unterminated quoted string" in result.problems[0].message

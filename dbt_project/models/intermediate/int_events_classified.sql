@@ -12,15 +12,18 @@ classified as (
     select
         event_id,
         occurred_at,
-        environment,
-        source,
+        recorded_at,
+        ingest_pos,
+        -- Free texts that the rollups have in their keys, which an index takes only up to a length.
+        left(environment, 100) as environment,
+        left(source, 100) as source,
         event_type,
-        severity,
+        left(severity, 100) as severity,
         restaurant_id,
         total_ms,
         planner_ms,
         is_retry_exhausted,
-        coalesce(nullif(code, ''), '(none)') as error_code,
+        coalesce(nullif(left(code, 100), ''), '(none)') as error_code,
         case
             when event_type not in ('capacity.rpc.conflict', 'capacity.manual.validate') then null
             when {{ contains_word('wording', 'HOLD_RATE_LIMIT') }} then 'HOLD_RATE_LIMIT'

@@ -1,21 +1,8 @@
 with
 
-selections as (
-    select * from {{ ref('int_events_bucketed') }}
-    where event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')
-),
-
-counted as (
-    select
-        bucket_at,
-        grain,
-        environment,
-        restaurant_id,
-        restaurant_key,
-        count(*) filter (where event_type = 'capacity.selector.assignment') as assignment_count,
-        count(*) filter (where event_type = 'capacity.selector.skipped') as skipped_count
-    from selections
-    group by bucket_at, grain, environment, restaurant_id, restaurant_key
+counts as (
+    select * from {{ ref('live_event_counts') }}
+    where assignment_count + skipped_count > 0
 ),
 
 final as (
@@ -23,12 +10,12 @@ final as (
         bucket_at,
         grain,
         environment,
-        restaurant_id,
+        {{ restaurant_id_of('restaurant_key') }} as restaurant_id,
         restaurant_key,
         assignment_count,
         skipped_count,
-        assignment_count / nullif(assignment_count + skipped_count, 0)::float8 as success_ratio
-    from counted
+        assignment_count / {{ as_double('assignment_count + skipped_count') }} as success_ratio
+    from counts
 )
 
 select * from final

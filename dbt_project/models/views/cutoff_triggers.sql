@@ -1,24 +1,26 @@
 with
 
-triggers as (
-    select * from {{ ref('int_events_bucketed') }}
-    -- The types first, the text search last: only these have a kind.
-    where
-        event_type in ('capacity.rpc.conflict', 'capacity.manual.validate')
-        and cutoff_kind is not null
+counts as (
+    select * from {{ ref('live_event_counts') }}
 ),
 
 final as (
     select
-        bucket_at,
-        grain,
-        environment,
-        restaurant_id,
-        restaurant_key,
-        cutoff_kind,
-        count(*) as trigger_count
-    from triggers
-    group by bucket_at, grain, environment, restaurant_id, restaurant_key, cutoff_kind
+        counts.bucket_at,
+        counts.grain,
+        counts.environment,
+        {{ restaurant_id_of('counts.restaurant_key') }} as restaurant_id,
+        counts.restaurant_key,
+        kinds.cutoff_kind,
+        kinds.trigger_count
+    from counts
+    cross join lateral (
+        values
+        ('HOLD_RATE_LIMIT', counts.rate_limit_count),
+        ('CUTOFF', counts.cutoff_count),
+        ('MANUAL', counts.manual_count)
+    ) as kinds (cutoff_kind, trigger_count)
+    where kinds.trigger_count > 0
 )
 
 select * from final

@@ -1,27 +1,7 @@
 with
 
-errors as (
-    select * from {{ ref('int_events_bucketed') }}
-    where
-        is_error
-        -- Per restaurant by day only.
-        and (grain = 'day' or restaurant_key = '(all)')
-),
-
-counted as (
-    select
-        bucket_at,
-        grain,
-        environment,
-        restaurant_id,
-        restaurant_key,
-        error_class,
-        error_code,
-        source,
-        severity,
-        count(*) as error_count
-    from errors
-    group by bucket_at, grain, environment, restaurant_id, restaurant_key, error_class, error_code, source, severity
+counts as (
+    select * from {{ ref('live_error_counts') }}
 ),
 
 final as (
@@ -29,7 +9,7 @@ final as (
         bucket_at,
         grain,
         environment,
-        restaurant_id,
+        {{ restaurant_id_of('restaurant_key') }} as restaurant_id,
         restaurant_key,
         error_class,
         error_code,
@@ -39,7 +19,7 @@ final as (
         error_count / (
             sum(error_count) over (partition by bucket_at, grain, environment, restaurant_key)
         )::float8 as error_share
-    from counted
+    from counts
 )
 
 select * from final

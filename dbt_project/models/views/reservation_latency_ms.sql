@@ -1,61 +1,26 @@
 with
 
-selections as (
-    select * from {{ ref('int_events_bucketed') }}
-    where event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')
-),
-
-latencies as (
-    select
-        selections.bucket_at,
-        selections.grain,
-        selections.environment,
-        selections.restaurant_id,
-        selections.restaurant_key,
-        phases.phase,
-        phases.latency_ms
-    from selections
-    cross join
-        lateral (
-            values
-            ('total', selections.total_ms),
-            ('planner', selections.planner_ms)
-        ) as phases (phase, latency_ms)
-    where phases.latency_ms is not null
-),
-
-summarized as (
-    select
-        bucket_at,
-        grain,
-        environment,
-        restaurant_id,
-        restaurant_key,
-        phase,
-        count(*) as sample_count,
-        -- Nearest rank (inverted CDF): the least latency that at least this share of the sample does not exceed.
-        percentile_disc(array[0.5, 0.95, 0.99]) within group (order by latency_ms) as percentiles_ms
-    from latencies
-    group by bucket_at, grain, environment, restaurant_id, restaurant_key, phase
+sketches as (
+    select * from {{ ref('live_latency_sketches') }}
 ),
 
 final as (
     select
-        summarized.bucket_at,
-        summarized.grain,
-        summarized.environment,
-        summarized.restaurant_id,
-        summarized.restaurant_key,
-        summarized.phase,
+        sketches.bucket_at,
+        sketches.grain,
+        sketches.environment,
+        {{ restaurant_id_of('sketches.restaurant_key') }} as restaurant_id,
+        sketches.restaurant_key,
+        sketches.phase,
         ranks.percentile,
         ranks.latency_ms,
-        summarized.sample_count
-    from summarized
+        sketches.sample_count
+    from sketches
     cross join lateral (
         values
-        (0.5::float8, summarized.percentiles_ms[1]),
-        (0.95::float8, summarized.percentiles_ms[2]),
-        (0.99::float8, summarized.percentiles_ms[3])
+        (0.5::float8, sketches.p50_ms),
+        (0.95::float8, sketches.p95_ms),
+        (0.99::float8, sketches.p99_ms)
     ) as ranks (percentile, latency_ms)
 )
 

@@ -1,0 +1,26 @@
+{% set key = ['grain', 'bucket_at', 'environment', 'restaurant_key', 'phase'] %}
+{{ rollup_config(key, lookup=['restaurant_key', 'grain', 'environment', 'phase', 'bucket_at']) }}
+
+with
+
+new_cells as (
+    select * from {{ ref('unrolled_latency_cells') }}
+),
+
+{% if is_incremental() %}
+    touched as (
+        {{ rows_touched(this, 'new_cells', key) }}
+    ),
+{% endif %}
+
+all_cells as (
+    select * from new_cells
+    {% if is_incremental() %}
+        union all
+        {{ cells_of('touched', key) }}
+    {% endif %}
+),
+
+{{ sketches_of('all_cells', key) }}
+
+select * from sketches

@@ -1,0 +1,36 @@
+with
+
+selections as (
+    {{ events_to_read('fct_latency_sketches', [
+        'occurred_at', 'environment', 'restaurant_id', 'total_ms', 'planner_ms',
+    ], where="event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')") }}
+),
+
+latencies as (
+    select occurred_at, environment, restaurant_id, 'total' as phase, {{ sketch_index('total_ms') }} as sketch_index
+    from selections
+    where total_ms is not null
+    union all
+    select occurred_at, environment, restaurant_id, 'planner' as phase, {{ sketch_index('planner_ms') }} as sketch_index
+    from selections
+    where planner_ms is not null
+),
+
+bucketed as (
+    {{ in_every_bucket('latencies') }}
+),
+
+final as (
+    select
+        grain,
+        bucket_at,
+        environment,
+        restaurant_key,
+        phase,
+        sketch_index,
+        count(*) as sample_count
+    from bucketed
+    group by grain, bucket_at, environment, restaurant_key, phase, sketch_index
+)
+
+select * from final

@@ -1,0 +1,269 @@
+"""The rollups: what they take in, when, and that nothing is counted twice or lost, however they are refreshed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from holds_core.database.connections import connect
+from orchestration.dbt import DbtResult
+from tests.dbt_project.loading import copy_events, insert_event
+from tests.dbt_project.oracle import ReadEvent
+from tests.dbt_project.test_live_views import VIEWS, one
+from tests.fixtures.dirty_events import dirty_export
+
+ROLLUPS = ("fct_event_counts", "fct_error_counts", "fct_latency_sketches")
+ASSIGNMENT = "capacity.selector.assignment"
+RESTAURANT = UUID("00000000-0000-4000-8000-00000000000a")
+
+Refresh = Callable[..., None]
+
+
+@pytest.fixture
+def url(new_views_database: Callable[[], str]) -> str:
+    return new_views_database()
+
+
+@pytest.fixture
+def refresh(url: str, dbt: Callable[..., DbtResult]) -> Refresh:
+    def run(*arguments: str) -> None:
+        result = dbt(url, "run", "--select", "rollups", *arguments)
+        assert result.is_successful, result.problems
+
+    return run
+
+
+def contents(connection: psycopg.Connection, relation: str) -> Counter[str]:
+    """The rows, as a multiset of their texts."""
+    rows = connection.execute(f"select row_to_json(relation)::text from analytics.{relation} as relation").fetchall()
+    return Counter(row[0] for row in rows)
+
+
+def all_contents(connection: psycopg.Connection) -> dict[str, Counter[str]]:
+    return {rollup: contents(connection, rollup) for rollup in ROLLUPS}
+
+
+def positions(connection: psycopg.Connection) -> dict[str, int]:
+    return dict(connection.execute("select rollup, position from analytics.rollup_positions").fetchall())
+
+
+def counted(connection: psycopg.Connection, relation: str) -> int:
+    """How many events the minutes, hours and days of a relation each count; it must be the same number."""
+    counts = connection.execute(
+        f"select distinct sum(event_count) from analytics.{relation} where restaurant_key = '(all)' group by grain"
+    ).fetchall()
+    assert len(counts) <= 1, counts
+    return int(counts[0][0]) if counts else 0
+
+
+def load(connection: psycopg.Connection, lines: int, seed: int) -> None:
+    events = [line.event for line in dirty_export(lines, datetime.now(UTC), seed=seed) if line.event is not None]
+    copy_events(connection, [ReadEvent(event, event.occurred_at) for event in events])
+
+
+def test_a_refresh_takes_in_what_is_new_and_a_second_one_nothing(url: str, refresh: Refresh) -> None:
+    with connect(url) as connection:
+        insert_event(connection, ASSIGNMENT, '{"timing": {"totalMs": 100}}', restaurant_id=RESTAURANT)
+        assert (counted(connection, "fct_event_counts"), counted(connection, "live_event_counts")) == (0, 1)
+        refresh()
+        assert (counted(connection, "fct_event_counts"), counted(connection, "live_event_counts")) == (1, 1)
+        assert contents(connection, "unrolled_event_counts") == Counter()
+        before = all_contents(connection)
+        refresh()
+        assert all_contents(connection) == before
+        # Late by a month, and merged into a bucket of its own; and one into a bucket that is there already.
+        insert_event(connection, ASSIGNMENT, occurred_at=datetime.now(UTC) - timedelta(days=30))
+        insert_event(connection, ASSIGNMENT, '{"timing": {"totalMs": 300}}', restaurant_id=RESTAURANT)
+        refresh()
+        days = "select assignment_count from analytics.fct_event_counts where grain = 'day' and restaurant_key = '(all)'"
+        assert sorted(connection.execute(days).fetchall()) == [(1,), (2,)]
+        latencies = (
+            "select sample_count, p50_ms, p99_ms from analytics.fct_latency_sketches"
+            " where grain = 'day' and restaurant_key = '(all)'"
+        )
+        assert one(connection, latencies) == (2, pytest.approx(100, rel=0.01), pytest.approx(300, rel=0.01))
+
+
+def test_a_quiet_rollup_advances_all_the_same(url: str, refresh: Refresh) -> None:
+    """Its position follows the transactions of the server, so that the next refresh has no more to look through."""
+    with connect(url) as connection:
+        refresh()
+        before = positions(connection)
+        refreshed_at = one(connection, "select min(refreshed_at) from analytics.rollup_positions")[0]
+        refresh()
+        after = positions(connection)
+        assert all(after[rollup] > before[rollup] for rollup in ROLLUPS)
+        assert one(connection, "select min(refreshed_at) > %s from analytics.rollup_positions", refreshed_at) == (True,)
+        lag = "select refresh_lag_seconds from analytics.pipeline_freshness where environment = 'dev'"
+        assert 0 <= one(connection, lag)[0] < 60
+
+
+def test_an_event_of_a_long_transaction_is_not_passed_by(url: str, refresh: Refresh) -> None:
+    """It has a lower position than what was committed, and rolled up, before it."""
+    with connect(url) as connection, connect(url, autocommit=False) as slow:
+        insert_event(slow, ASSIGNMENT)
+        insert_event(connection, ASSIGNMENT)
+        refresh()
+        assert counted(connection, "live_event_counts") == 1
+        # Not even the one that is committed: its position is above the oldest that may still be written.
+        assert counted(connection, "fct_event_counts") == 0
+        slow.commit()
+        assert counted(connection, "live_event_counts") == 2
+        refresh()
+        assert (counted(connection, "fct_event_counts"), counted(connection, "live_event_counts")) == (2, 2)
+
+
+def test_rebuilds_give_what_refreshes_gave(url: str, refresh: Refresh) -> None:
+    """In full, and of one day; what came in since the last refresh stays for the next one."""
+    with connect(url) as connection:
+        for seed in (1, 2, 3):
+            load(connection, 1_500, seed)
+            refresh()
+        additive = all_contents(connection)
+        live = {view: contents(connection, view) for view in VIEWS if view not in ("pipeline_freshness",)}
+        day = one(
+            connection,
+            "select bucket_at from analytics.fct_event_counts where grain = 'day' and restaurant_key = '(all)'"
+            " and event_count > 20 order by bucket_at limit 1",
+        )[0].astimezone(UTC)
+
+        refresh("--full-refresh")
+        assert all_contents(connection) == additive
+
+        connection.execute("update analytics.fct_event_counts set event_count = 7 where bucket_at = %s", (day,))
+        connection.execute("delete from analytics.fct_latency_sketches where bucket_at = %s", (day,))
+        connection.execute(
+            "insert into analytics.fct_error_counts select grain, bucket_at, environment, restaurant_key, 'x', 'x', 'x',"
+            " 'x', 9 from analytics.fct_error_counts where grain = 'day' and bucket_at = %s limit 1",
+            (day,),
+        )
+        insert_event(connection, ASSIGNMENT, occurred_at=day + timedelta(hours=1))
+        before = positions(connection)
+        days = {"rebuild_from": f"{day:%Y-%m-%d}", "rebuild_before": f"{day + timedelta(days=1):%Y-%m-%d}"}
+        refresh("--vars", json.dumps(days))
+        assert all_contents(connection) == additive
+        assert positions(connection) == before
+        connection.execute("delete from holds.observability_events where source = 'test' and environment = 'prod'")
+        assert {view: contents(connection, view) for view in live if view != "prometheus_series"} == {
+            view: rows for view, rows in live.items() if view != "prometheus_series"
+        }
+
+
+def test_a_refresh_waits_for_another_and_then_finds_nothing(url: str, dbt: Callable[..., DbtResult]) -> None:
+    """Two at once count each event once."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    with connect(url) as connection:
+        load(connection, 2_000, 4)
+        with ThreadPoolExecutor(2) as executor:
+            results = list(executor.map(lambda _: dbt(url, "run", "--select", "rollups"), range(2)))
+        assert [result.is_successful for result in results] == [True, True]
+        raw = one(connection, "select count(*) from holds.observability_events")[0]
+        by_day = "select sum(event_count) from analytics.fct_event_counts where grain = 'day' and restaurant_key = '(all)'"
+        assert one(connection, by_day)[0] == raw
+
+
+def test_a_refresh_that_fails_leaves_everything_as_it_was(url: str, refresh: Refresh, dbt: Callable[..., DbtResult]) -> None:
+    with connect(url) as connection:
+        load(connection, 500, 5)
+        refresh()
+        before, at = all_contents(connection), positions(connection)
+        load(connection, 500, 6)
+        live = contents(connection, "live_event_counts")
+        connection.execute("alter table analytics.fct_event_counts add constraint never check (event_count < 0) not valid")
+        assert not dbt(url, "run", "--select", "fct_event_counts").is_successful
+        connection.execute("alter table analytics.fct_event_counts drop constraint never")
+        assert (all_contents(connection), positions(connection)) == (before, at)
+        assert contents(connection, "live_event_counts") == live
+        refresh()
+        assert contents(connection, "live_event_counts") == contents(connection, "fct_event_counts") == live
+
+
+def test_minutes_leave_after_48_hours_and_days_after_90(url: str, refresh: Refresh) -> None:
+    with connect(url) as connection:
+        now = datetime.now(UTC)
+        insert_event(connection, ASSIGNMENT, occurred_at=now - timedelta(hours=1))
+        refresh()
+        connection.execute("update analytics.fct_event_counts set bucket_at = bucket_at - interval '48 hours'")
+        refresh()
+        grains = "select grain, count(*) from analytics.fct_event_counts group by grain"
+        assert dict(connection.execute(grains).fetchall()) == {"hour": 2, "day": 2}
+        connection.execute("update analytics.fct_event_counts set bucket_at = bucket_at - interval '89 days'")
+        refresh()
+        assert connection.execute(grains).fetchall() == []
+
+
+def test_nothing_is_lost_after_a_restore_on_another_server(url: str, refresh: Refresh) -> None:
+    """Transaction ids start anew there: what was rolled up counts for nothing until it has been rolled up again."""
+    with connect(url) as connection:
+        load(connection, 1_000, 7)
+        refresh()
+        expected = contents(connection, "live_event_counts")
+        # As a dump brings it along: positions of a server whose ids were far ahead of this one's.
+        ahead = 10**12
+        connection.execute("update holds.observability_events set ingest_pos = ingest_pos + %s", (ahead,))
+        connection.execute(
+            "update analytics.rollup_positions set position = position + %(ahead)s, read_after = read_after + %(ahead)s,"
+            " server_id = 1",
+            {"ahead": ahead},
+        )
+        assert contents(connection, "live_event_counts") == expected
+        insert_event(connection, ASSIGNMENT)
+        with_new = contents(connection, "live_event_counts")
+        assert with_new != expected
+        refresh()
+        assert contents(connection, "fct_event_counts") == with_new
+        assert contents(connection, "unrolled_event_counts") == Counter()
+        # And it goes on from there.
+        insert_event(connection, ASSIGNMENT)
+        raw = one(connection, "select count(*) from holds.observability_events")[0]
+        refresh()
+        by_day = "select sum(event_count) from analytics.fct_event_counts where grain = 'day' and restaurant_key = '(all)'"
+        assert one(connection, by_day)[0] == raw
+
+
+def events_read(plan: Any) -> int:
+    """How many rows the scans of the raw events came upon, those included that they passed over."""
+    read = 0
+    if str(plan.get("Relation Name", "")).startswith("observability_events"):
+        read = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    return int(read) + sum(events_read(child) for child in plan.get("Plans", []))
+
+
+DASHBOARD_QUERIES = [
+    *(
+        f"select * from analytics.{view} where environment = 'prod' and restaurant_key = '(all)' and grain = '{grain}'"
+        for view in VIEWS[:5]
+        for grain in ("minute", "hour", "day")
+    ),
+    *(f"select * from analytics.{view}" for view in VIEWS if view != "double_bookings"),
+]
+
+
+@pytest.fixture(scope="module")
+def history(new_views_database: Callable[[], str], dbt: Callable[..., DbtResult]) -> psycopg.Connection:
+    """20,000 events of 90 days rolled up, and 50 that are not yet."""
+    url = new_views_database()
+    connection = connect(url)
+    load(connection, 20_000, 8)
+    assert dbt(url, "run", "--select", "rollups").is_successful
+    connection.execute("vacuum analyze")
+    for _ in range(50):
+        insert_event(connection, ASSIGNMENT, '{"timing": {"totalMs": 5}}', restaurant_id=uuid4())
+    return connection
+
+
+@pytest.mark.parametrize("query", DASHBOARD_QUERIES)
+def test_no_dashboard_query_reads_raw_history(history: psycopg.Connection, query: str) -> None:
+    """Of the raw events only those that are not rolled up yet, and the pipeline's own; a few times where a view needs it."""
+    plan = one(history, f"explain (analyze, format json) {query}")[0][0]["Plan"]
+    runs = one(history, "select count(*) from holds.observability_events where event_type like 'pipeline.run.%%'")[0]
+    assert 0 < events_read(plan) <= 8 * 50 + 2 * runs
+    assert one(history, "select count(*) from holds.observability_events")[0] > 15_000
