@@ -47,6 +47,8 @@ select
         {{ exceptions.raise_compiler_error("rebuild_from and rebuild_before belong together: the first UTC day to rebuild, and the first one after.") }}
     {% endif %}
     select pg_advisory_xact_lock(hashtextextended('holdwatch refresh {{ this }}', 0));
+    -- Building the rollup from all of history spills to disk with the usual 4 MB, and takes half as long again.
+    set local work_mem = '{{ var("refresh_work_mem", "64MB") }}';
     insert into {{ ref('rollup_positions') }} (rollup, position, server_id)
     values ('{{ rollup }}', -1, {{ server_id() }})
     on conflict (rollup) do nothing;
@@ -112,11 +114,15 @@ select
         read_from = '-infinity',
         read_before = 'infinity'
     where rollup = '{{ this.identifier }}';
-    -- What no view shows any more.
+    -- What no view shows any more; once an hour, since it reads the whole rollup.
+    with due as (
+        update {{ ref('rollup_positions') }}
+        set expired_at = now()
+        where rollup = '{{ this.identifier }}' and coalesce(expired_at < now() - interval '1 hour', true)
+        returning rollup
+    )
     delete from {{ this }}
-    where
-        (grain = 'minute' and bucket_at < {{ history_start('minute') }})
-        or (grain <> 'minute' and bucket_at < {{ history_start('day') }});
+    where exists (select from due) and not {{ is_in_history('grain', 'bucket_at') }};
 {% endif %}
 {% endmacro %}
 
@@ -193,12 +199,12 @@ case when {{ restaurant_key }} not in ('(none)', '(all)') then {{ restaurant_key
 
 {# Differs between servers, and after a restore from a base backup does not: there transaction ids go on as they were. #}
 {% macro postgres__server_id() -%}
-(select system_identifier from pg_control_system())
+holds.server_id()
 {%- endmacro %}
 
 
-{# What all rollups have in common. The first index is the key's; the second serves a series of one scope. #}
-{% macro rollup_config(key, lookup) %}
+{# What all rollups have in common. One index for both: the key's columns in the order in which a series is looked up. #}
+{% macro rollup_config(key) %}
 {# Said here because dbt does not look for it in the hooks. #}
 {% do ref('rollup_positions') %}
 {{ config(
@@ -207,7 +213,7 @@ case when {{ restaurant_key }} not in ('(none)', '(all)') then {{ restaurant_key
     unique_key=key,
     full_refresh=false,
     on_schema_change='fail',
-    indexes=[{'columns': key, 'unique': true}, {'columns': lookup}],
+    indexes=[{'columns': key, 'unique': true}],
     pre_hook='{{ begin_refresh() }}',
     post_hook='{{ end_refresh() }}',
 ) }}
@@ -223,32 +229,32 @@ case when {{ restaurant_key }} not in ('(none)', '(all)') then {{ restaurant_key
 {# Rows of event counts, added up. #}
 {% macro summed_event_counts(relation) -%}
 select
-        grain,
-        bucket_at,
-        environment,
         restaurant_key,
+        grain,
+        environment,
+        bucket_at,
         {% for count in ['event', 'assignment', 'skipped', 'exhausted', 'exhausted_event', 'rate_limit', 'cutoff', 'manual'] -%}
-        cast(sum({{ count }}_count) as bigint) as {{ count }}_count,
+        cast(sum({{ count }}_count) as integer) as {{ count }}_count,
         {% endfor -%}
         max(newest_event_at) as newest_event_at,
         max(newest_recorded_at) as newest_recorded_at
     from {{ relation }}
-    group by grain, bucket_at, environment, restaurant_key
+    group by restaurant_key, grain, environment, bucket_at
 {%- endmacro %}
 
 
 {# Rows of error counts, added up. #}
 {% macro summed_error_counts(relation) -%}
 select
-        grain,
-        bucket_at,
-        environment,
         restaurant_key,
+        grain,
+        environment,
+        bucket_at,
         error_class,
         error_code,
         source,
         severity,
-        cast(sum(error_count) as bigint) as error_count
+        cast(sum(error_count) as integer) as error_count
     from {{ relation }}
-    group by grain, bucket_at, environment, restaurant_key, error_class, error_code, source, severity
+    group by restaurant_key, grain, environment, bucket_at, error_class, error_code, source, severity
 {%- endmacro %}

@@ -82,7 +82,7 @@ packed_sketches as (
 sketches as (
     select
         {{ key | join(", ") }},
-        cast(sample_count as bigint) as sample_count,
+        cast(sample_count as integer) as sample_count,
         {% for percent in sketch_percents() -%}
         {{ sketch_value("p" ~ percent ~ "_index") }} as p{{ percent }}_ms,
         {% endfor -%}

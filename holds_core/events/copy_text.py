@@ -20,7 +20,7 @@ _LABEL_CACHE_MAX_CHARACTERS = 500
 
 
 def copy_line(row: EventRow, position: int) -> bytes:
-    """Return the row's COPY line, newline included: the columns of ``copy_event_import``, ``position`` last.
+    """Return the row's COPY line, newline included: the columns of ``copy_event_import``.
 
     Raises:
         LineRejectedError: The row holds what PostgreSQL cannot store.
@@ -34,7 +34,7 @@ def copy_line(row: EventRow, position: int) -> bytes:
     _, occurred_at, environment, source, event_type, severity, restaurant_id, booking_id, _ = row
     text = (
         f"{row.id}\t{occurred_at.isoformat()}\t{_labels(environment, source, event_type, severity)}"
-        f"\t{restaurant_id or _NULL}\t{booking_id or _NULL}\t{context}\t{position}\n"
+        f"\t{restaurant_id or _NULL}\t{booking_id or _NULL}\t{context}\t{position}\t{_NULL}\n"
     )
     try:
         return text.encode()

@@ -116,7 +116,7 @@ def plain(value: Any) -> Any:
 
 def assert_same(actual: Rows, expected: Rows) -> None:
     """No row more or less; a latency is off by no more than the promised hundredth."""
-    actual, expected = rounded_towards(expected, actual), expected
+    actual = rounded_towards(expected, actual)
     missing, extra = expected - actual, actual - expected
     assert missing + extra == Counter(), f"missing: {list(missing)[:5]}\nextra: {list(extra)[:5]}"
 

@@ -1,5 +1,5 @@
-{% set key = ['grain', 'bucket_at', 'environment', 'restaurant_key', 'error_class', 'error_code', 'source', 'severity'] %}
-{{ rollup_config(key, lookup=['restaurant_key', 'grain', 'environment', 'bucket_at']) }}
+{% set key = ['restaurant_key', 'grain', 'environment', 'bucket_at', 'error_class', 'error_code', 'source', 'severity'] %}
+{{ rollup_config(key) }}
 
 with
 

@@ -1,5 +1,5 @@
-{% set key = ['grain', 'bucket_at', 'environment', 'restaurant_key'] %}
-{{ rollup_config(key, lookup=['restaurant_key', 'grain', 'environment', 'bucket_at']) }}
+{% set key = ['restaurant_key', 'grain', 'environment', 'bucket_at'] %}
+{{ rollup_config(key) }}
 
 with
 

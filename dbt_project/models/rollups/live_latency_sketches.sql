@@ -1,4 +1,4 @@
-{% set key = ['grain', 'bucket_at', 'environment', 'restaurant_key', 'phase'] %}
+{% set key = ['restaurant_key', 'grain', 'environment', 'phase', 'bucket_at'] %}
 
 with
 
@@ -6,13 +6,9 @@ new_cells as (
     select * from {{ ref('unrolled_latency_cells') }}
 ),
 
-closed as (
-    select * from {{ ref('fct_latency_sketches') }}
-    where {{ is_rolled_up_here('fct_latency_sketches') }} and {{ is_in_history('grain', 'bucket_at') }}
-),
-
 touched as (
-    {{ rows_touched('closed', 'new_cells', key) }}
+    {{ rows_touched(ref('fct_latency_sketches'), 'new_cells', key) }}
+    where {{ is_rolled_up_here('fct_latency_sketches') }}
 ),
 
 all_cells as (
@@ -25,15 +21,12 @@ all_cells as (
 
 -- Their percentiles stand in the rollup.
 untouched as (
-    select * from closed
-    where not exists (
-        select 1 from new_cells
-        where
-            {% for column in key -%}
-                new_cells.{{ column }} = closed.{{ column }}
-                {{ "and" if not loop.last }}
-            {% endfor %}
-    )
+    select * from {{ ref('fct_latency_sketches') }} as closed
+    where
+        {{ is_rolled_up_here('fct_latency_sketches') }}
+        and {{ is_in_history('closed.grain', 'closed.bucket_at') }}
+        -- Not an anti-join: the planner would take the cells for few, and compare each row with all of them. This is hashed.
+        and ({{ key | join(", ") }}) not in (select {{ key | join(", ") }} from new_cells)
 ),
 
 final as (

@@ -9,6 +9,7 @@ select
     null::text as rollup,
     null::bigint as position,
     null::timestamptz as refreshed_at,
+    null::timestamptz as expired_at,
     null::bigint as server_id,
     null::bigint as read_after,
     null::bigint as read_until,

@@ -12,19 +12,19 @@ bucketed as (
 
 final as (
     select
-        grain,
-        bucket_at,
-        environment,
         restaurant_key,
+        grain,
+        environment,
+        bucket_at,
         error_class,
         error_code,
         source,
         severity,
-        count(*) as error_count
+        cast(count(*) as integer) as error_count
     from bucketed
     -- Per restaurant by day only.
     where grain = 'day' or restaurant_key = '(all)'
-    group by grain, bucket_at, environment, restaurant_key, error_class, error_code, source, severity
+    group by restaurant_key, grain, environment, bucket_at, error_class, error_code, source, severity
 )
 
 select * from final

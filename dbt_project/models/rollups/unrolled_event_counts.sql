@@ -12,24 +12,25 @@ bucketed as (
 
 final as (
     select
-        grain,
-        bucket_at,
-        environment,
         restaurant_key,
-        count(*) as event_count,
-        count(*) filter (where event_type = 'capacity.selector.assignment') as assignment_count,
-        count(*) filter (where event_type = 'capacity.selector.skipped') as skipped_count,
-        count(*) filter (
+        grain,
+        environment,
+        bucket_at,
+        cast(count(*) as integer) as event_count,
+        cast(count(*) filter (where event_type = 'capacity.selector.assignment') as integer) as assignment_count,
+        cast(count(*) filter (where event_type = 'capacity.selector.skipped') as integer) as skipped_count,
+        cast(count(*) filter (
             where event_type in ('capacity.selector.assignment', 'capacity.selector.skipped') and is_retry_exhausted
-        ) as exhausted_count,
-        count(*) filter (where is_retry_exhausted) as exhausted_event_count,
-        count(*) filter (where cutoff_kind = 'HOLD_RATE_LIMIT') as rate_limit_count,
-        count(*) filter (where cutoff_kind = 'CUTOFF') as cutoff_count,
-        count(*) filter (where cutoff_kind = 'MANUAL') as manual_count,
-        max(occurred_at) as newest_event_at,
-        max(recorded_at) as newest_recorded_at
+        ) as integer) as exhausted_count,
+        cast(count(*) filter (where is_retry_exhausted) as integer) as exhausted_event_count,
+        cast(count(*) filter (where cutoff_kind = 'HOLD_RATE_LIMIT') as integer) as rate_limit_count,
+        cast(count(*) filter (where cutoff_kind = 'CUTOFF') as integer) as cutoff_count,
+        cast(count(*) filter (where cutoff_kind = 'MANUAL') as integer) as manual_count,
+        -- Where pipeline_freshness looks; in all other rows they would only take up room.
+        max(occurred_at) filter (where grain = 'day' and restaurant_key = '(all)') as newest_event_at,
+        max(recorded_at) filter (where grain = 'day' and restaurant_key = '(all)') as newest_recorded_at
     from bucketed
-    group by grain, bucket_at, environment, restaurant_key
+    group by restaurant_key, grain, environment, bucket_at
 )
 
 select * from final

@@ -22,15 +22,15 @@ bucketed as (
 
 final as (
     select
-        grain,
-        bucket_at,
-        environment,
         restaurant_key,
+        grain,
+        environment,
         phase,
+        bucket_at,
         sketch_index,
         count(*) as sample_count
     from bucketed
-    group by grain, bucket_at, environment, restaurant_key, phase, sketch_index
+    group by restaurant_key, grain, environment, phase, bucket_at, sketch_index
 )
 
 select * from final

@@ -12,8 +12,8 @@ final as (
         environment,
         {{ restaurant_id_of('restaurant_key') }} as restaurant_id,
         restaurant_key,
-        assignment_count,
-        skipped_count,
+        cast(assignment_count as bigint) as assignment_count,
+        cast(skipped_count as bigint) as skipped_count,
         assignment_count / {{ as_double('assignment_count + skipped_count') }} as success_ratio
     from counts
 )

@@ -12,7 +12,7 @@ final as (
         {{ restaurant_id_of('counts.restaurant_key') }} as restaurant_id,
         counts.restaurant_key,
         kinds.cutoff_kind,
-        kinds.trigger_count
+        cast(kinds.trigger_count as bigint) as trigger_count
     from counts
     cross join lateral (
         values

@@ -15,7 +15,7 @@ final as (
         error_code,
         source,
         severity,
-        error_count,
+        cast(error_count as bigint) as error_count,
         error_count / (
             sum(error_count) over (partition by bucket_at, grain, environment, restaurant_key)
         )::float8 as error_share

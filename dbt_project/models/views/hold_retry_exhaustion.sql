@@ -14,10 +14,10 @@ final as (
         environment,
         {{ restaurant_id_of('restaurant_key') }} as restaurant_id,
         restaurant_key,
-        request_count,
-        exhausted_count,
+        cast(request_count as bigint) as request_count,
+        cast(exhausted_count as bigint) as exhausted_count,
         exhausted_count / {{ as_double('request_count') }} as exhausted_ratio,
-        exhausted_event_count
+        cast(exhausted_event_count as bigint) as exhausted_event_count
     from counts
     where request_count > 0
 )

@@ -14,7 +14,7 @@ final as (
         sketches.phase,
         ranks.percentile,
         ranks.latency_ms,
-        sketches.sample_count
+        cast(sketches.sample_count as bigint) as sample_count
     from sketches
     cross join lateral (
         values

@@ -9,7 +9,8 @@ create temporary table if not exists event_import (
     restaurant_id uuid,
     booking_id uuid,
     context jsonb,
-    line_number bigint
+    line_number bigint,
+    recorded_at timestamptz
 ) on commit delete rows;
 
 -- name: drop_event_import
@@ -17,18 +18,20 @@ drop table if exists pg_temp.event_import;
 
 -- name: copy_event_import
 copy pg_temp.event_import (
-    id, occurred_at, environment, source, event_type, severity, restaurant_id, booking_id, context, line_number
+    id, occurred_at, environment, source, event_type, severity, restaurant_id, booking_id, context, line_number, recorded_at
 ) from stdin with (format text, encoding 'UTF8');
 
 -- name: insert_imported_events
 -- In one order everywhere, so that two imports of the same events queue up rather than deadlock; of two lines with one
 -- identity the first one counts.
 insert into holds.observability_events (
-    id, occurred_at, environment, source, event_type, severity, restaurant_id, booking_id, context
+    id, occurred_at, recorded_at, environment, source, event_type, severity, restaurant_id, booking_id, context
 )
 select
     id,
     occurred_at,
+    -- Events that were only just made up say when they came in; all others come in now.
+    coalesce(recorded_at, clock_timestamp()),
     environment,
     source,
     event_type,
