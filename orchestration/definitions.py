@@ -4,7 +4,7 @@
 
     holds/observability_events     counted; partitions made ahead
       └─ events gate               critical expectations block all that follows
-          └─ analytics/*           dbt: staging, intermediate, views, and their tests
+          └─ analytics/*           dbt: staging, intermediate, rollups, views, and their tests
               └─ views gate        critical expectations block the files
                   └─ dashboards/*  what ops load
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import warnings
 from pathlib import Path
 
 import dagster as dg
@@ -28,6 +29,9 @@ from orchestration.resources import (
     ExpectationsResource,
     PipelineLock,
 )
+
+# Dagster calls backfill policies beta, and what it gives sensors itself; each process that loads this would say so.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 
 def build_definitions(dashboards_directory: Path | None = None) -> dg.Definitions:

@@ -29,12 +29,35 @@ date_bin('1 {{ grain }}', {{ at }}, '2000-01-01 00:00:00+00')
 {%- endmacro %}
 
 
+{% macro cross_join_rows(name, columns, rows) %}{{ return(adapter.dispatch("cross_join_rows")(name, columns, rows)) }}{% endmacro %}
+
+{# Each row of what stands before it with each of the given rows, whose values may be taken from it. #}
+{% macro postgres__cross_join_rows(name, columns, rows) -%}
+cross join lateral (
+        values
+        {%- for row in rows %}
+        ({{ row | join(", ") }}){{ "," if not loop.last }}
+        {%- endfor %}
+    ) as {{ name }} ({{ columns | join(", ") }})
+{%- endmacro %}
+
+
 {% macro as_double(value) %}{{ return(adapter.dispatch("as_double")(value)) }}{% endmacro %}
 
 {# The value as a float of 64 bits. #}
 {% macro postgres__as_double(value) -%}
 cast({{ value }} as float8)
 {%- endmacro %}
+
+
+{% macro text_type() %}{{ return(adapter.dispatch("text_type")()) }}{% endmacro %}
+
+{% macro postgres__text_type() %}{{ return("text") }}{% endmacro %}
+
+
+{% macro uuid_type() %}{{ return(adapter.dispatch("uuid_type")()) }}{% endmacro %}
+
+{% macro postgres__uuid_type() %}{{ return("uuid") }}{% endmacro %}
 
 
 {% macro contains_word(text, word) %}{{ return(adapter.dispatch("contains_word")(text, word)) }}{% endmacro %}

@@ -46,7 +46,7 @@ select
     {% if (rebuild_from is none) != (rebuild_before is none) %}
         {{ exceptions.raise_compiler_error("rebuild_from and rebuild_before belong together: the first UTC day to rebuild, and the first one after.") }}
     {% endif %}
-    select pg_advisory_xact_lock(hashtextextended('holdwatch refresh {{ this }}', 0));
+    select pg_advisory_xact_lock(hashtextextended('holdwatch.refresh.{{ rollup }}', 0));
     -- Building the rollup from all of history spills to disk with the usual 4 MB, and takes half as long again.
     set local work_mem = '{{ var("refresh_work_mem", "64MB") }}';
     insert into {{ ref('rollup_positions') }} (rollup, position, server_id)
@@ -165,33 +165,28 @@ select closed.*
 
 
 {# Each row once per grain (minute, hour, day) and scope (its restaurant, all restaurants), as far as history reaches. #}
-{% macro in_every_bucket(relation) %}{{ return(adapter.dispatch("in_every_bucket")(relation)) }}{% endmacro %}
-
-{% macro postgres__in_every_bucket(relation) -%}
+{% macro in_every_bucket(relation) -%}
+{%- set rows = [] -%}
+{%- for grain in ('minute', 'hour', 'day') -%}
+    {%- do rows.append(["'" ~ grain ~ "'", bucket_start(grain, 'happened.occurred_at'), history_start(grain)]) -%}
+{%- endfor -%}
 select
         buckets.grain,
         buckets.bucket_at,
         scopes.restaurant_key,
         happened.*
     from {{ relation }} as happened
-    cross join lateral (
-        values
-        {%- for grain in ('minute', 'hour', 'day') %}
-        ('{{ grain }}', {{ bucket_start(grain, 'happened.occurred_at') }}, {{ history_start(grain) }}){{ "," if not loop.last }}
-        {%- endfor %}
-    ) as buckets (grain, bucket_at, history_start_at)
-    cross join lateral (
-        values
-        (coalesce(happened.restaurant_id::text, '(none)')),
-        ('(all)')
-    ) as scopes (restaurant_key)
+    {{ cross_join_rows("buckets", ["grain", "bucket_at", "history_start_at"], rows) }}
+    {{ cross_join_rows("scopes", ["restaurant_key"], [
+        ["coalesce(cast(happened.restaurant_id as " ~ text_type() ~ "), '(none)')"], ["'(all)'"],
+    ]) }}
     where happened.occurred_at >= buckets.history_start_at
 {%- endmacro %}
 
 
 {# From restaurant_key back to restaurant_id, which (none) and (all) do not have. #}
 {% macro restaurant_id_of(restaurant_key) -%}
-case when {{ restaurant_key }} not in ('(none)', '(all)') then {{ restaurant_key }}::uuid end
+case when {{ restaurant_key }} not in ('(none)', '(all)') then cast({{ restaurant_key }} as {{ uuid_type() }}) end
 {%- endmacro %}
 
 

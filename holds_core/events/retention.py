@@ -13,8 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 import psycopg
 from psycopg import sql
 
-from holds_core.database.migrations import RETENTION_DAYS
 from holds_core.database.queries import query
+from holds_core.database.settings import RETENTION_DAYS
 
 _LOCK_TIMEOUT = "10s"
 """Detaching waits for readers that began before it; whoever waits longer than this tries again with the next run."""
@@ -67,7 +67,7 @@ def drop_partitions(
         on_dropped: Called after each.
 
     Returns:
-        Those that were dropped. One whose readers do not come to an end stays for the next time.
+        Those that were dropped. One whose readers do not come to an end stays for the next time, and so do the later ones.
     """
     dropped = []
     for partition in partitions:
@@ -76,16 +76,15 @@ def drop_partitions(
         try:
             _drop(connection, partition.name)
         except psycopg.errors.LockNotAvailable:
-            continue
+            # PostgreSQL detaches one at a time: this one is brought to its end before another.
+            break
         dropped.append(partition)
         on_dropped(partition)
     return dropped
 
 
 def _kept_because(connection: psycopg.Connection, name: str, rolled_up_to: int | None) -> str | None:
-    row = connection.execute(
-        sql.SQL("select max(ingest_pos) from holds.{}").format(sql.Identifier(name))
-    ).fetchone()
+    row = connection.execute(sql.SQL("select max(ingest_pos) from holds.{}").format(sql.Identifier(name))).fetchone()
     newest = None if row is None else row[0]
     if newest is None:
         return None
@@ -105,9 +104,7 @@ def _drop(connection: psycopg.Connection, name: str) -> None:
             how = "finalize" if row[0] else "concurrently"
             # Nothing that reads or writes other days has to wait.
             connection.execute(
-                sql.SQL("alter table holds.observability_events detach partition {} {}").format(
-                    partition, sql.SQL(how)
-                )
+                sql.SQL("alter table holds.observability_events detach partition {} {}").format(partition, sql.SQL(how))
             )
         connection.execute(sql.SQL("drop table {}").format(partition))
     finally:

@@ -1,26 +1,31 @@
-"""``holdwatch events``: event files in."""
+"""``holdwatch events``: event files in, made-up histories, the spool."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from holds_core.database.connections import connect
+from holds_core.database.settings import RETENTION_DAYS, Environment
+from holds_core.errors import SettingsError
 from holds_core.events.errors import EventImportError
 from holds_core.events.importer import ImportReport, import_file
 from holds_core.events.readers import open_reader
 from holds_core.events.spool import REJECTED, default_spool
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.database import open_database, open_existing_database
+from orchestration.history import History, write_history
 
-app = typer.Typer(no_args_is_help=True, help="Events: from files, and from the spool, into the database.")
+app = typer.Typer(no_args_is_help=True, help="Events: from files, from the spool or made up, into the database.")
 
 
 @app.command("import")
@@ -56,6 +61,53 @@ def import_(
 
 
 @app.command()
+def generate(
+    events: Annotated[int, typer.Option(min=1, max=100_000_000, help="how many events to make up")] = 100_000,
+    days: Annotated[int, typer.Option(min=1, max=RETENTION_DAYS, help="over how many days, up to --until")] = 90,
+    restaurants: Annotated[int, typer.Option(min=1, max=100_000, help="of how many restaurants")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="another seed, another history")] = 1,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="where the history ends, in UTC; now unless given"
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make up a history of events that looks real: rush hours, incidents, heavy tails, late events.
+
+    The same options make the same events, and a second time changes nothing; name --until for that. Not for a database
+    that serves prod.
+
+    Example: holdwatch events generate --events 1000000 --days 90
+    """
+    ends = datetime.now(UTC) if until is None else until.replace(tzinfo=UTC)
+    if ends > datetime.now(UTC):
+        raise typer.BadParameter("it lies ahead; a history ends now at the latest.", param_hint="--until")
+    if ends - timedelta(days=days) < datetime.now(UTC) - timedelta(days=RETENTION_DAYS, hours=1):
+        raise typer.BadParameter(
+            f"the history would begin more than {RETENTION_DAYS} days ago, before what the database keeps.",
+            param_hint="--days",
+        )
+    started = time.monotonic()
+    with open_database() as database, connect(database.url) as connection:
+        if database.environment is Environment.PROD:
+            raise SettingsError("This database serves prod: made-up events have no place among real ones.")
+        history = History(events, days, ends, seed, restaurants, database.environment.value)
+        with _generating(events) as on_progress:
+            result = write_history(connection, history, on_progress)
+    seconds = time.monotonic() - started
+    if json:
+        print_json({"imported": result.imported, "duplicates": result.duplicates, "seconds": round(seconds, 1)})
+        return
+    typer.echo(
+        f"{result.imported:,} events imported, {result.duplicates:,} were there already, in {seconds:.0f} s "
+        f"({(result.imported + result.duplicates) / seconds:,.0f} a second)."
+    )
+    typer.echo("The views show them at once; `holdwatch pipeline run` rolls them up, which makes the views quick.")
+
+
+@app.command()
 def drain(json: JsonOption = False) -> None:
     """Bring the events that wait in this machine's spool into the database.
 
@@ -74,6 +126,15 @@ def drain(json: JsonOption = False) -> None:
         )
     if report.rejected:
         typer.echo(f"{report.rejected} rejected, each with its reason: {spool.directory / REJECTED}")
+
+
+@contextmanager
+def _generating(events: int) -> Iterator[Callable[[int], None]]:
+    """Show how many events are written, where standard error is a terminal."""
+    columns = (TextColumn("events"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as progress:
+        task = progress.add_task("events", total=events)
+        yield lambda written: progress.update(task, completed=written)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from holds_core.events.types import EventType, Severity
 from orchestration.gates import OBSERVED, REMEDY
 
 JOB_NAME = "pipeline"
+REFRESH_JOB_NAME = "refresh"
+RECORDED_JOBS = (JOB_NAME, REFRESH_JOB_NAME)
 
 _LOCK_TIMEOUT = "15min"
 _APPLICATION_PREFIX = "holdwatch run "
@@ -40,8 +42,10 @@ def at_work(url: str, run_id: str) -> Iterator[None]:
         yield
 
 
-def active_runs(instance: dg.DagsterInstance, url: str, now: datetime | None = None) -> list[str]:
-    """Return the ids of the pipeline's runs that are waiting or at work, the newest first.
+def active_runs(
+    instance: dg.DagsterInstance, url: str, now: datetime | None = None, *, job_name: str = JOB_NAME
+) -> list[str]:
+    """Return the ids of a job's runs that are waiting or at work, the newest first.
 
     A run whose process is gone, killed or lost with its machine, would stand as started for ever and keep all others
     from starting: it is reported as failed here, and is not among them.
@@ -55,7 +59,7 @@ def active_runs(instance: dg.DagsterInstance, url: str, now: datetime | None = N
             )
             if name.startswith(_APPLICATION_PREFIX)
         }
-    filters = dg.RunsFilter(job_name=JOB_NAME, statuses=[*_WAITING, *_WORKING])
+    filters = dg.RunsFilter(job_name=job_name, statuses=[*_WAITING, *_WORKING])
     active = []
     for record in instance.get_run_records(filters):
         run = record.dagster_run
@@ -78,7 +82,7 @@ def record_run_end(connection: psycopg.Connection, instance: dg.DagsterInstance,
         Whether there is an event of it now; False for a run of another job, or one that has not ended or was cancelled.
     """
     record = instance.get_run_record_by_id(run_id)
-    if record is None or record.dagster_run.job_name != JOB_NAME or record.end_time is None:
+    if record is None or record.dagster_run.job_name not in RECORDED_JOBS or record.end_time is None:
         return False
     match record.dagster_run.status:
         case dg.DagsterRunStatus.SUCCESS:
@@ -97,7 +101,7 @@ def record_run_end(connection: psycopg.Connection, instance: dg.DagsterInstance,
             severity=severity,
             source="pipeline",
             context={
-                "job": JOB_NAME,
+                "job": record.dagster_run.job_name,
                 "runId": run_id,
                 "durationMs": round((record.end_time - started) * 1000),
                 **outcome,

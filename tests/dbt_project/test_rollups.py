@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -144,7 +144,8 @@ def test_rebuilds_give_what_refreshes_gave(url: str, refresh: Refresh) -> None:
         connection.execute("delete from analytics.fct_latency_sketches where bucket_at = %s", (day,))
         connection.execute(
             "insert into analytics.fct_error_counts"
-            " select restaurant_key, grain, environment, bucket_at, 'x', 'x', 'x', 'x', 9 from analytics.fct_error_counts where grain = 'day' and bucket_at = %s limit 1",
+            " select restaurant_key, grain, environment, bucket_at, 'x', 'x', 'x', 'x', 9"
+            " from analytics.fct_error_counts where grain = 'day' and bucket_at = %s limit 1",
             (day,),
         )
         insert_event(connection, ASSIGNMENT, occurred_at=day + timedelta(hours=1))
@@ -265,16 +266,16 @@ DASHBOARD_QUERIES = [
 
 
 @pytest.fixture(scope="module")
-def history(new_views_database: Callable[[], str], dbt: Callable[..., DbtResult]) -> psycopg.Connection:
+def history(new_views_database: Callable[[], str], dbt: Callable[..., DbtResult]) -> Iterator[psycopg.Connection]:
     """150,000 events of 90 days rolled up, and 50 that are not yet."""
     url = new_views_database()
-    connection = connect(url)
-    write_history(connection, History(150_000, 90, datetime.now(UTC), environment="prod"))
-    assert dbt(url, "run", "--select", "rollups").is_successful
-    connection.execute("vacuum analyze")
-    for _ in range(50):
-        insert_event(connection, ASSIGNMENT, '{"timing": {"totalMs": 5}}', restaurant_id=uuid4())
-    return connection
+    with connect(url) as connection:
+        write_history(connection, History(150_000, 90, datetime.now(UTC), environment="prod"))
+        assert dbt(url, "run", "--select", "rollups").is_successful
+        connection.execute("vacuum analyze")
+        for _ in range(50):
+            insert_event(connection, ASSIGNMENT, '{"timing": {"totalMs": 5}}', restaurant_id=uuid4())
+        yield connection
 
 
 @pytest.mark.parametrize("query", DASHBOARD_QUERIES)

@@ -1,4 +1,6 @@
-{% set key = ['restaurant_key', 'grain', 'environment', 'bucket_at', 'error_class', 'error_code', 'source', 'severity'] %}
+{% set key = [
+    'restaurant_key', 'grain', 'environment', 'bucket_at', 'error_class', 'error_code', 'source', 'severity',
+] %}
 {{ rollup_config(key) }}
 
 with

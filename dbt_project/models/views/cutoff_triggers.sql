@@ -14,12 +14,11 @@ final as (
         kinds.cutoff_kind,
         cast(kinds.trigger_count as bigint) as trigger_count
     from counts
-    cross join lateral (
-        values
-        ('HOLD_RATE_LIMIT', counts.rate_limit_count),
-        ('CUTOFF', counts.cutoff_count),
-        ('MANUAL', counts.manual_count)
-    ) as kinds (cutoff_kind, trigger_count)
+    {{ cross_join_rows('kinds', ['cutoff_kind', 'trigger_count'], [
+        ["'HOLD_RATE_LIMIT'", 'counts.rate_limit_count'],
+        ["'CUTOFF'", 'counts.cutoff_count'],
+        ["'MANUAL'", 'counts.manual_count'],
+    ]) }}
     where kinds.trigger_count > 0
 )
 

@@ -16,9 +16,9 @@ final as (
         source,
         severity,
         cast(error_count as bigint) as error_count,
-        error_count / (
-            sum(error_count) over (partition by bucket_at, grain, environment, restaurant_key)
-        )::float8 as error_share
+        error_count / {{ as_double(
+            'sum(error_count) over (partition by bucket_at, grain, environment, restaurant_key)'
+        ) }} as error_share
     from counts
 )
 

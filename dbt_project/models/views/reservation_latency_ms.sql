@@ -16,12 +16,11 @@ final as (
         ranks.latency_ms,
         cast(sketches.sample_count as bigint) as sample_count
     from sketches
-    cross join lateral (
-        values
-        (0.5::float8, sketches.p50_ms),
-        (0.95::float8, sketches.p95_ms),
-        (0.99::float8, sketches.p99_ms)
-    ) as ranks (percentile, latency_ms)
+    {{ cross_join_rows('ranks', ['percentile', 'latency_ms'], [
+        [as_double(0.5), 'sketches.p50_ms'],
+        [as_double(0.95), 'sketches.p95_ms'],
+        [as_double(0.99), 'sketches.p99_ms'],
+    ]) }}
 )
 
 select * from final

@@ -38,7 +38,7 @@ create table holds.quarantined_events (
 alter table holds.quarantined_events enable row level security;
 
 comment on table holds.quarantined_events is
-'Events with a time that the history has no place for. A clock that is wrong, as a rule: see the source and its machine.';
+'Events with a time that the history has no place for. As a rule a clock is wrong: that of the machine they are from.';
 
 -- From 00:00 UTC 90 days before today to a day ahead of the clock.
 create function holds.is_in_event_history(p_occurred_at timestamptz)

@@ -18,7 +18,8 @@ drop table if exists pg_temp.event_import;
 
 -- name: copy_event_import
 copy pg_temp.event_import (
-    id, occurred_at, environment, source, event_type, severity, restaurant_id, booking_id, context, line_number, recorded_at
+    id, occurred_at, environment, source, event_type, severity, restaurant_id, booking_id, context, line_number,
+    recorded_at
 ) from stdin with (format text, encoding 'UTF8');
 
 -- name: insert_imported_events
@@ -31,7 +32,7 @@ select
     id,
     occurred_at,
     -- Events that were only just made up say when they came in; all others come in now.
-    coalesce(recorded_at, clock_timestamp()),
+    coalesce(recorded_at, clock_timestamp()) as recorded_at,
     environment,
     source,
     event_type,

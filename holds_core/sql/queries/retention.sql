@@ -1,6 +1,9 @@
 -- name: list_event_partitions
 -- By name rather than by what is attached: one that was being dropped when something went wrong is found again.
-select relname::text, to_date(right(relname, 8), 'YYYYMMDD') as day, pg_total_relation_size(oid)
+select
+    relname::text as partition_name,
+    to_date(right(relname, 8), 'YYYYMMDD') as day,
+    pg_total_relation_size(oid) as size_bytes
 from pg_class
 where
     relnamespace = 'holds'::regnamespace
@@ -18,7 +21,8 @@ where inhrelid = to_regclass('holds.' || quote_ident(%(name)s)) and inhparent = 
 select holds.readmit_quarantined_events();
 
 -- name: quarantined_events
-select count(*), min(quarantined_at), max(quarantined_at) from holds.quarantined_events;
+select count(*) as event_count
+from holds.quarantined_events;
 
 -- name: forget_ended_holds
 select holds.forget_ended_holds(%(before)s);

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration.pipeline.runs import JOB_NAME, record_run_end
+from orchestration.pipeline.runs import RECORDED_JOBS, record_run_end
 from orchestration.resources import DatabaseResource
 
 _INTERVAL_SECONDS = 30
@@ -38,7 +38,7 @@ def record_failure(context: dg.RunFailureSensorContext, database: DatabaseResour
 
 
 def _record(context: dg.RunStatusSensorContext, database: DatabaseResource) -> dg.SkipReason | None:
-    if context.dagster_run.job_name != JOB_NAME:
+    if context.dagster_run.job_name not in RECORDED_JOBS:
         return dg.SkipReason("A run of another job.")
     with database.connect() as connection:
         record_run_end(connection, context.instance, context.dagster_run.run_id)

@@ -1,0 +1,112 @@
+"""Each UTC day of the rollups, compared with its events and rebuilt from them where they differ.
+
+A night's run looks at the day that has just ended. A backfill from the UI looks at as many as one likes, in one run.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+
+from holds_core.database.settings import RETENTION_DAYS
+from orchestration.dbt import run_dbt
+from orchestration.resources import DatabaseResource, PipelineLock
+from orchestration.rollups import ROLLUPS, Reconciliation, reconcile_day
+
+ROLLUP_DAYS = dg.AssetKey(["analytics", "rollup_days"])
+
+days = dg.DailyPartitionsDefinition(
+    start_date=f"{datetime.now(UTC).date() - timedelta(days=RETENTION_DAYS):%Y-%m-%d}",
+    timezone="UTC",
+    # Today too, as far as it has come.
+    end_offset=1,
+)
+
+
+@dg.asset(
+    key=ROLLUP_DAYS,
+    partitions_def=days,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[dg.AssetKey(["analytics", rollup]) for rollup in ROLLUPS],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "rollups_equal_events",
+            asset=ROLLUP_DAYS,
+            description="What the rollups hold of these days is what their events give. Where not, it is rebuilt; the "
+            "check fails all the same, since views may have been wrong until then.",
+        )
+    ],
+    group_name="rollups",
+    owners=["team:analytics"],
+    kinds={"postgres"},
+    description=(
+        "The rollups of each UTC day, compared with its events row by row, and rebuilt where they differ. "
+        "analytics.rollup_reconciliations keeps what was found."
+    ),
+    tags={"dagster/max_runtime": "7200"},
+)
+def rollup_days(
+    context: dg.AssetExecutionContext, database: DatabaseResource, pipeline_lock: PipelineLock
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Reconcile the days of the run's partitions."""
+    chosen = [date.fromisoformat(key) for key in context.partition_keys]
+    wrong: list[Reconciliation] = []
+    events = 0
+    with database.connect() as connection:
+        for number, day in enumerate(chosen, 1):
+            found = reconcile_day(connection, day)
+            events += found[0].events
+            context.log.info("%s (%d of %d): %d events", day, number, len(chosen), found[0].events)
+            wrong.extend(one for one in found if not one.is_equal)
+        for day in sorted({one.day for one in wrong}):
+            _rebuild(context, database, day)
+            if any(not one.is_equal for one in reconcile_day(connection, day)):
+                raise dg.Failure(f"The rollups of {day} differ from its events even after a rebuild.")
+    yield dg.MaterializeResult(
+        asset_key=ROLLUP_DAYS,
+        metadata={
+            "days": len(chosen),
+            "events": events,
+            "days_rebuilt": dg.MetadataValue.json(sorted({f"{one.day}" for one in wrong})),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="rollups_equal_events",
+                passed=not wrong,
+                severity=dg.AssetCheckSeverity.ERROR,
+                description="; ".join(_in_words(one) for one in wrong[:10]) or None,
+            )
+        ],
+    )
+
+
+def _rebuild(context: dg.AssetExecutionContext, database: DatabaseResource, day: date) -> None:
+    context.log.error("The rollups of %s differ from its events, and are rebuilt.", day)
+    bounds = f'{{"rebuild_from": "{day}", "rebuild_before": "{day + timedelta(days=1)}"}}'
+    result = run_dbt(database.url, "run", "--select", *ROLLUPS, "--vars", bounds)
+    if not result.is_successful:
+        raise dg.Failure(f"The rollups of {day} could not be rebuilt; dbt's log: {result.log}")
+
+
+def _in_words(found: Reconciliation) -> str:
+    return (
+        f"{found.day} {found.rollup}: {found.differing} rows differ; {found.events} events, of which "
+        f"{found.rolled_up_events} are counted"
+    )
+
+
+reconcile_days_job = dg.define_asset_job(
+    "reconcile_days",
+    selection=dg.AssetSelection.assets(ROLLUP_DAYS),
+    description="Compares the rollups of UTC days with their events, and rebuilds what differs.",
+    executor_def=dg.in_process_executor,
+)
+
+every_night = dg.build_schedule_from_partitioned_job(
+    reconcile_days_job,
+    name="every_night",
+    hour_of_day=1,
+    minute_of_hour=20,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Compares the day that has ended with its events.",
+)

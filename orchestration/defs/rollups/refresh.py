@@ -1,0 +1,88 @@
+"""Refreshes the rollups: every five minutes, and sooner when many events wait.
+
+The views are live without it: what has not been rolled up is read as it is. That is quick as long as it is little.
+"""
+
+import dagster as dg
+
+from orchestration.dbt import run_dbt
+from orchestration.pipeline.runs import REFRESH_JOB_NAME, active_runs
+from orchestration.resources import DatabaseResource, PipelineLock
+from orchestration.rollups import REFRESH_AT_EVENTS, ROLLUPS, rolled_up_to, waiting_events
+
+_BLOCKED = """
+select blocked_reason from analytics.pipeline_freshness where is_blocked limit 1
+"""
+
+
+@dg.op(description="Merges the events that have come in into the rollups, by `dbt run`.")
+def refresh_rollups(context: dg.OpExecutionContext, database: DatabaseResource, pipeline_lock: PipelineLock) -> None:
+    """Refresh all rollups; one that fails leaves the others refreshed, and itself as it was."""
+    with database.connect() as connection:
+        before = rolled_up_to(connection)
+    result = run_dbt(database.url, "run", "--select", *ROLLUPS)
+    for problem in result.problems:
+        context.log.error("%s: %s", problem.name, problem.message)
+    if not result.is_successful:
+        raise dg.Failure("; ".join(f"{one.name}: {one.message}" for one in result.problems) or "dbt failed.")
+    with database.connect() as connection:
+        after, waiting = rolled_up_to(connection), waiting_events(connection)
+    for rollup in ROLLUPS:
+        context.log_event(dg.AssetMaterialization(["analytics", rollup], metadata={"position": after or -1}))
+    context.add_output_metadata(
+        {"position_before": before or -1, "position": after or -1, "events_waiting": waiting, "seconds": result.seconds}
+    )
+
+
+@dg.job(
+    name=REFRESH_JOB_NAME,
+    description="Refreshes the rollups. The views are live without it; it keeps them quick.",
+    # A process of its own for one op would load all of Dagster again.
+    executor_def=dg.in_process_executor,
+)
+def refresh_job() -> None:
+    """Refresh once."""
+    refresh_rollups()
+
+
+def _in_the_way(instance: dg.DagsterInstance, database: DatabaseResource) -> str | None:
+    """Return why no refresh is to be started now; None where nothing speaks against it."""
+    active = active_runs(instance, database.url, job_name=REFRESH_JOB_NAME)
+    if active:
+        return f"Run {active[0]} has not ended."
+    with database.connect() as connection:
+        if rolled_up_to(connection) is None:
+            return "There are no rollups yet, or those of another server; the pipeline builds them."
+        row = connection.execute(_BLOCKED).fetchone()
+    return None if row is None else f"A gate has blocked the pipeline; the rollups stay as they are: {row[0]}"
+
+
+@dg.schedule(
+    job=refresh_job,
+    cron_schedule="*/5 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Refreshes the rollups every five minutes, unless one is under way or a gate has blocked the pipeline.",
+)
+def every_five_minutes(
+    context: dg.ScheduleEvaluationContext, database: DatabaseResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Ask for a refresh, or say what is in its way."""
+    reason = _in_the_way(context.instance, database)
+    return dg.RunRequest() if reason is None else dg.SkipReason(reason)
+
+
+@dg.sensor(
+    job=refresh_job,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=f"Refreshes the rollups as soon as {REFRESH_AT_EVENTS:,} events wait for it.",
+)
+def when_events_wait(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.RunRequest | dg.SkipReason:
+    """Ask for a refresh where many events wait."""
+    with database.connect() as connection:
+        waiting = waiting_events(connection)
+    if waiting < REFRESH_AT_EVENTS:
+        return dg.SkipReason(f"{waiting:,} events wait; the next refresh will take them in.")
+    reason = _in_the_way(context.instance, database)
+    return dg.RunRequest() if reason is None else dg.SkipReason(reason)

@@ -1,0 +1,203 @@
+"""Refreshing, reconciling and letting go, as Dagster runs them, on a database with real rollups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DagsterRunStatus,
+    Definitions,
+    RunRequest,
+    SkipReason,
+    build_schedule_context,
+    build_sensor_context,
+)
+
+from holds_core.database.connections import connect
+from orchestration.dagster_instance import DATABASE_URL_VARIABLE
+from orchestration.dbt import run_dbt
+from orchestration.history import History, write_history
+from orchestration.rollups import ROLLUPS, reconcile_day, rolled_up_to, waiting_events
+
+pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
+
+DAYS = AssetKey(["analytics", "rollup_days"])
+
+
+@pytest.fixture(scope="module")
+def built(new_database: Callable[..., str], whole_template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database with all that dbt builds, and 5,000 events of six days rolled up."""
+    url = new_database(whole_template)
+    with connect(url) as connection:
+        write_history(connection, History(5_000, 6, datetime.now(UTC)))
+    result = run_dbt(url, "run", state=tmp_path_factory.mktemp("state"))
+    assert result.is_successful, result.problems
+    return url
+
+
+@pytest.fixture
+def url(built: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    monkeypatch.setenv(DATABASE_URL_VARIABLE, built)
+    monkeypatch.setenv("HOLDWATCH_STATE_DIR", str(tmp_path))
+    return built
+
+
+def insert(connection: psycopg.Connection, count: int, at: datetime | None = None) -> None:
+    connection.execute(
+        "insert into holds.observability_events (occurred_at, environment, source, event_type)"
+        " select coalesce(%s, now()), 'dev', 'test', 'capacity.selector.assignment' from generate_series(1, %s)",
+        (at, count),
+    )
+
+
+def test_a_refresh_takes_in_what_waits_and_says_how_far_it_came(
+    definitions: Definitions, instance: DagsterInstance, url: str
+) -> None:
+    with connect(url) as connection:
+        before = rolled_up_to(connection)
+        insert(connection, 40)
+        assert waiting_events(connection) == 40
+        result = definitions.resolve_job_def("refresh").execute_in_process(instance=instance)
+        assert result.success
+        after = rolled_up_to(connection)
+        assert before is not None
+        assert after is not None
+        assert after > before
+        assert waiting_events(connection) == 0
+    for rollup in ROLLUPS:
+        event = instance.get_latest_materialization_event(AssetKey(["analytics", rollup]))
+        assert event is not None
+        assert event.asset_materialization is not None
+        position = event.asset_materialization.metadata["position"].value
+        assert isinstance(position, int)
+        assert position >= before
+
+
+@pytest.fixture
+def stored_instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    """An instance on the disk: schedules and sensors open it anew."""
+    with DagsterInstance.local_temp(str(tmp_path)) as made:
+        yield made
+
+
+def test_many_events_ask_for_a_refresh_and_a_blocked_pipeline_holds_it_back(
+    stored_instance: DagsterInstance, url: str
+) -> None:
+    from orchestration.defs.rollups.refresh import every_five_minutes, when_events_wait  # noqa: PLC0415
+    from orchestration.resources import DatabaseResource  # noqa: PLC0415
+
+    database = DatabaseResource(url=url)
+
+    def sensor() -> object:
+        return when_events_wait(build_sensor_context(instance=stored_instance, resources={"database": database}))
+
+    def schedule() -> object:
+        with build_schedule_context(instance=stored_instance, resources={"database": database}) as context:
+            return every_five_minutes(context)
+
+    assert isinstance(sensor(), SkipReason)
+    assert isinstance(schedule(), RunRequest)
+    with connect(url) as connection:
+        insert(connection, 20_000)
+        assert isinstance(sensor(), RunRequest)
+        connection.execute(
+            "insert into holds.observability_events (occurred_at, environment, source, event_type, context)"
+            " values (now(), 'dev', 'pipeline', 'pipeline.run.failed',"
+            """ '{"job": "pipeline", "isBlocked": true, "reason": "12 rows have no restaurant"}')"""
+        )
+        for asked in (sensor(), schedule()):
+            assert isinstance(asked, SkipReason)
+            assert "12 rows have no restaurant" in (asked.skip_message or "")
+        connection.execute("delete from holds.observability_events where event_type = 'pipeline.run.failed'")
+        # Without its rollups the position means nothing: the pipeline builds them first.
+        connection.execute("update analytics.rollup_positions set server_id = 1")
+        assert isinstance(schedule(), SkipReason)
+        connection.execute("update analytics.rollup_positions set server_id = holds.server_id()")
+
+
+def test_days_that_differ_are_rebuilt_and_told_of(
+    definitions: Definitions, instance: DagsterInstance, url: str
+) -> None:
+    """A backfill of several days is one run; the check fails where something was wrong, and passes the next time."""
+    today = datetime.now(UTC).date()
+    first = today - timedelta(days=5)
+    broken = today - timedelta(days=3)
+    job = definitions.resolve_job_def("reconcile_days")
+    tags = {
+        "dagster/asset_partition_range_start": f"{first}",
+        "dagster/asset_partition_range_end": f"{today}",
+    }
+
+    def backfill() -> tuple[bool, list[str]]:
+        result = job.execute_in_process(instance=instance, tags=tags)
+        assert result.success
+        (check,) = result.get_asset_check_evaluations()
+        (made,) = {
+            str(event.step_materialization_data.materialization.metadata["days_rebuilt"].value): event
+            for event in result.get_asset_materialization_events()
+        }
+        return check.passed, [made]
+
+    with connect(url) as connection:
+        assert all(one.is_equal for one in reconcile_day(connection, broken))
+        assert backfill() == (True, ["[]"])
+        connection.execute(
+            "update analytics.fct_event_counts set event_count = event_count + 1 where grain = 'hour' and"
+            " restaurant_key = '(all)' and bucket_at = (select min(bucket_at) from analytics.fct_event_counts"
+            " where grain = 'hour' and bucket_at >= %s)",
+            (datetime(broken.year, broken.month, broken.day, tzinfo=UTC),),
+        )
+        found = reconcile_day(connection, broken)
+        assert [(one.rollup, one.differing) for one in found if not one.is_equal] == [("fct_event_counts", 2)]
+        assert backfill() == (False, [f"['{broken}']"])
+        assert all(one.is_equal for one in reconcile_day(connection, broken))
+        assert backfill() == (True, ["[]"])
+        recorded = connection.execute(
+            "select count(*), sum(differing_count) from analytics.rollup_reconciliations where day = %s", (broken,)
+        ).fetchone()
+        assert recorded is not None
+        assert recorded[0] >= 15
+        assert recorded[1] == 4
+
+
+def test_retention_says_first_and_then_lets_go(definitions: Definitions, instance: DagsterInstance, url: str) -> None:
+    """A dry run changes nothing; what is not rolled up stays; Dagster's own old runs go too."""
+    old = datetime.now(UTC).date() - timedelta(days=95)
+    name = f"observability_events_{old:%Y%m%d}"
+    job = definitions.resolve_job_def("retention")
+
+    def run(**config: object) -> dict[str, Any]:
+        result = job.execute_in_process(instance=instance, run_config={"ops": {"let_go": {"config": config}}})
+        assert result.success
+        events = [event for event in result.all_events if event.is_successful_output and event.step_key == "let_go"]
+        return {key: value.value for key, value in events[-1].step_output_data.metadata.items()}
+
+    with connect(url) as connection:
+
+        def is_there() -> bool:
+            return connection.execute("select to_regclass('holds.' || %s) is not null", (name,)).fetchone() == (True,)
+
+        connection.execute("select holds.ensure_event_partitions(%s, %s)", (old, old))
+        insert(connection, 1, datetime(old.year, old.month, old.day, 12, tzinfo=UTC))
+        run(dry_run=True)
+        assert is_there()
+        assert run()["partitions_dropped"] == 0
+        assert is_there()
+        definitions.resolve_job_def("refresh").execute_in_process(instance=instance)
+        assert run()["partitions_dropped"] == 1
+        assert not is_there()
+
+    old_run = instance.create_run_for_job(job_def=job, run_id=str(uuid4()), status=DagsterRunStatus.SUCCESS)
+    assert run(history_days=14)["runs_pruned"] == 0
+    assert instance.get_run_by_id(old_run.run_id) is not None
+    # Everything that has ended is older than now.
+    assert run(history_days=0)["runs_pruned"] >= 1
+    assert instance.get_run_by_id(old_run.run_id) is None
