@@ -123,6 +123,23 @@ def import_file(
         return run.report(path)
 
 
+def import_records(
+    writer: EventWriter,
+    reader: EventReader,
+    rules: ImportRules,
+    rejects: RejectsFile,
+    on_progress: Callable[[int], None] = lambda bytes_read: None,
+) -> tuple[int, int]:
+    """Import what a reader gives that is no file; returns how many events are new, and how many were there already.
+
+    Raises:
+        psycopg.Error: The database cannot be written to. What was written by then stays.
+    """
+    run = _Run(writer, rejects, BATCH_LINES)
+    run.import_all(reader, rules, on_progress, is_complete=False)
+    return run.imported, run.duplicates
+
+
 @dataclass
 class _Batch:
     """Lines on their way: those to be written as COPY lines, with where they come from, and those rejected already.
@@ -168,8 +185,8 @@ class _Run:
         self._writer = writer
         self._rejects = rejects
         self._batch_lines = batch_lines
-        self._imported = 0
-        self._duplicates = 0
+        self.imported = 0
+        self.duplicates = 0
         self._batch = _Batch()
         self._pending: tuple[_Batch, Future[WriteResult]] | None = None
 
@@ -177,13 +194,20 @@ class _Run:
         """Return what was done so far."""
         return ImportReport(
             path=path,
-            imported=self._imported,
-            duplicates=self._duplicates,
+            imported=self.imported,
+            duplicates=self.duplicates,
             rejected=self._rejects.count,
             rejects_path=self._rejects.path if self._rejects.count else None,
         )
 
-    def import_all(self, reader: EventReader, rules: ImportRules, on_progress: Callable[[int], None]) -> None:
+    def import_all(
+        self,
+        reader: EventReader,
+        rules: ImportRules,
+        on_progress: Callable[[int], None],
+        *,
+        is_complete: bool = True,
+    ) -> None:
         """Import what the reader gives; however that ends, what was begun is finished and counted."""
         with ThreadPoolExecutor(max_workers=1) as executor:
             try:
@@ -191,7 +215,8 @@ class _Run:
             except BaseException:
                 self._wind_up()
                 raise
-        self._rejects.complete()
+        if is_complete:
+            self._rejects.complete()
 
     def _read_all(
         self,
@@ -231,8 +256,8 @@ class _Run:
         self._pending = None
         try:
             result = future.result()
-            self._imported += result.imported
-            self._duplicates += result.duplicates
+            self.imported += result.imported
+            self.duplicates += result.duplicates
             for index, reason in result.refused:
                 batch.refuse(index, reason)
         finally:

@@ -67,7 +67,7 @@ def drop_partitions(
         on_dropped: Called after each.
 
     Returns:
-        Those that were dropped. One whose readers do not come to an end stays for the next time, and so do the later ones.
+        Those that were dropped. One whose readers do not end stays for the next time, and so do the later ones.
     """
     dropped = []
     for partition in partitions:

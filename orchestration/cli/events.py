@@ -1,4 +1,4 @@
-"""``holdwatch events``: event files in, made-up histories, the spool."""
+"""``holdwatch events``: files in and out, another database's events, made-up histories, the spool."""
 
 from __future__ import annotations
 
@@ -6,26 +6,37 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from holds_core.database.connections import connect
 from holds_core.database.settings import RETENTION_DAYS, Environment
 from holds_core.errors import SettingsError
 from holds_core.events.errors import EventImportError
+from holds_core.events.export import as_json, export_events
 from holds_core.events.importer import ImportReport, import_file
 from holds_core.events.readers import open_reader
 from holds_core.events.spool import REJECTED, default_spool
+from holds_core.events.sync import SyncReport, sync_events
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.database import open_database, open_existing_database
 from orchestration.history import History, write_history
+from orchestration.paths import state_dir
 
-app = typer.Typer(no_args_is_help=True, help="Events: from files, from the spool or made up, into the database.")
+app = typer.Typer(no_args_is_help=True, help="Events: in from files, another database or the spool; out to files.")
 
 
 @app.command("import")
@@ -108,6 +119,70 @@ def generate(
 
 
 @app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="where the files go: empty, new, or of an earlier export")],
+    json: JsonOption = False,
+) -> None:
+    """Write all events to Parquet files, one folder per UTC day, as of one moment.
+
+    A second time writes only the days that events have come in for since. Whole days are replaced.
+
+    Example: holdwatch events export /data/events
+    """
+    with open_existing_database() as database, connect(database.url) as connection, _exporting() as on_day:
+        report = export_events(connection, directory, on_day=on_day)
+    if json:
+        print_json(as_json(report))
+        return
+    typer.echo(f"{report.events:,} events of {len(report.days_written)} days written to {directory}.")
+    if report.days_removed:
+        typer.echo(f"{len(report.days_removed)} days removed that have no events any more.")
+
+
+@app.command()
+def sync(
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", envvar="HOLDWATCH_SYNC_URL", help="the other database's URL; the variable keeps it out of sight"
+        ),
+    ],
+    table: Annotated[
+        str, typer.Option(help="its table of events", envvar="HOLDWATCH_SYNC_TABLE")
+    ] = "holds.observability_events",
+    overlap_minutes: Annotated[
+        int, typer.Option(min=0, help="how far back it is looked at again, where the table has only times")
+    ] = 60,
+    json: JsonOption = False,
+) -> None:
+    """Bring what has come into another database's event table here, since the last time.
+
+    That database is only read. Repeating it is harmless, and broken off it goes on where it was.
+
+    Example: holdwatch events sync --from postgresql://reader@db.example/postgres --table public.observability_events
+    """
+    with open_database() as database, connect(database.url) as connection, _syncing() as on_progress:
+        report = sync_events(
+            connection,
+            source,
+            rejects_directory=state_dir() / "sync",
+            environment=database.environment.value,
+            table=table,
+            overlap=timedelta(minutes=overlap_minutes),
+            on_progress=on_progress,
+        )
+    if json:
+        print_json({**asdict(report), "rejects_path": report.rejects_path and str(report.rejects_path)})
+        return
+    typer.echo(
+        f"{report.source}: {report.imported:,} imported, {report.duplicates:,} were here already, "
+        f"{report.rejected:,} rejected."
+    )
+    if report.rejects_path is not None:
+        typer.echo(f"The rejected ones, each with its reason: {report.rejects_path}")
+
+
+@app.command()
 def drain(json: JsonOption = False) -> None:
     """Bring the events that wait in this machine's spool into the database.
 
@@ -126,6 +201,24 @@ def drain(json: JsonOption = False) -> None:
         )
     if report.rejected:
         typer.echo(f"{report.rejected} rejected, each with its reason: {spool.directory / REJECTED}")
+
+
+@contextmanager
+def _exporting() -> Iterator[Callable[[date, int, int], None]]:
+    """Show which day is being written, where standard error is a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as progress:
+        task = progress.add_task("days", total=None)
+        yield lambda day, number, total: progress.update(task, description=f"{day}", completed=number, total=total)
+
+
+@contextmanager
+def _syncing() -> Iterator[Callable[[SyncReport], None]]:
+    """Show how many events have come, where standard error is a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as progress:
+        task = progress.add_task("reading", total=None)
+        yield lambda report: progress.update(task, description=f"{report.imported + report.duplicates:,} events")
 
 
 @contextmanager

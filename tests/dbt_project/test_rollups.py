@@ -19,6 +19,7 @@ from tests.dbt_project.loading import copy_events, insert_event
 from tests.dbt_project.oracle import ReadEvent
 from tests.dbt_project.test_live_views import VIEWS, one
 from tests.fixtures.dirty_events import dirty_export
+from tests.transactions import wait_for_earlier_transactions
 
 ROLLUPS = ("fct_event_counts", "fct_error_counts", "fct_latency_sketches")
 ASSIGNMENT = "capacity.selector.assignment"
@@ -34,7 +35,10 @@ def url(new_views_database: Callable[[], str]) -> str:
 
 @pytest.fixture
 def refresh(url: str, dbt: Callable[..., DbtResult]) -> Refresh:
-    def run(*arguments: str) -> None:
+    def run(*arguments: str, is_alone: bool = True) -> None:
+        if is_alone:
+            with connect(url) as connection:
+                wait_for_earlier_transactions(connection)
         result = dbt(url, "run", "--select", "rollups", *arguments)
         assert result.is_successful, result.problems
 
@@ -111,9 +115,10 @@ def test_a_quiet_rollup_advances_all_the_same(url: str, refresh: Refresh) -> Non
 def test_an_event_of_a_long_transaction_is_not_passed_by(url: str, refresh: Refresh) -> None:
     """It has a lower position than what was committed, and rolled up, before it."""
     with connect(url) as connection, connect(url, autocommit=False) as slow:
+        wait_for_earlier_transactions(connection)
         insert_event(slow, ASSIGNMENT)
         insert_event(connection, ASSIGNMENT)
-        refresh()
+        refresh(is_alone=False)
         assert counted(connection, "live_event_counts") == 1
         # Not even the one that is committed: its position is above the oldest that may still be written.
         assert counted(connection, "fct_event_counts") == 0
@@ -166,6 +171,7 @@ def test_a_refresh_waits_for_another_and_then_finds_nothing(url: str, dbt: Calla
 
     with connect(url) as connection:
         load(connection, 2_000, 4)
+        wait_for_earlier_transactions(connection)
         with ThreadPoolExecutor(2) as executor:
             results = list(executor.map(lambda _: dbt(url, "run", "--select", "rollups"), range(2)))
         assert [result.is_successful for result in results] == [True, True]
@@ -271,6 +277,7 @@ def history(new_views_database: Callable[[], str], dbt: Callable[..., DbtResult]
     url = new_views_database()
     with connect(url) as connection:
         write_history(connection, History(150_000, 90, datetime.now(UTC), environment="prod"))
+        wait_for_earlier_transactions(connection)
         assert dbt(url, "run", "--select", "rollups").is_successful
         connection.execute("vacuum analyze")
         for _ in range(50):

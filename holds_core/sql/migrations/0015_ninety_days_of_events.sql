@@ -288,3 +288,17 @@ comment on function holds.forget_ended_holds(timestamptz, integer) is
 'Deletes holds all of whose windows ended before a moment, at most so many at once; returns how many.';
 
 revoke execute on all functions in schema holds from public;
+
+-- How far `holdwatch events sync` has followed another database's events.
+create table holds.event_syncs (
+    -- Host, port, database and table; never a password.
+    source text primary key,
+    -- Where the source counts its arrivals: everything up to here was read.
+    position bigint,
+    -- Where it has only times: everything up to here was read, and is looked at again as far back as the overlap.
+    read_until timestamptz,
+    synced_at timestamptz not null default clock_timestamp()
+);
+alter table holds.event_syncs enable row level security;
+
+comment on table holds.event_syncs is 'How far events of other databases were followed; one row per source.';

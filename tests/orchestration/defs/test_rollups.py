@@ -26,6 +26,7 @@ from orchestration.dagster_instance import DATABASE_URL_VARIABLE
 from orchestration.dbt import run_dbt
 from orchestration.history import History, write_history
 from orchestration.rollups import ROLLUPS, reconcile_day, rolled_up_to, waiting_events
+from tests.transactions import wait_for_earlier_transactions
 
 pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
 
@@ -38,6 +39,7 @@ def built(new_database: Callable[..., str], whole_template: str, tmp_path_factor
     url = new_database(whole_template)
     with connect(url) as connection:
         write_history(connection, History(5_000, 6, datetime.now(UTC)))
+        wait_for_earlier_transactions(connection)
     result = run_dbt(url, "run", state=tmp_path_factory.mktemp("state"))
     assert result.is_successful, result.problems
     return url
@@ -65,6 +67,7 @@ def test_a_refresh_takes_in_what_waits_and_says_how_far_it_came(
         before = rolled_up_to(connection)
         insert(connection, 40)
         assert waiting_events(connection) == 40
+        wait_for_earlier_transactions(connection)
         result = definitions.resolve_job_def("refresh").execute_in_process(instance=instance)
         assert result.success
         after = rolled_up_to(connection)
@@ -191,6 +194,7 @@ def test_retention_says_first_and_then_lets_go(definitions: Definitions, instanc
         assert is_there()
         assert run()["partitions_dropped"] == 0
         assert is_there()
+        wait_for_earlier_transactions(connection)
         definitions.resolve_job_def("refresh").execute_in_process(instance=instance)
         assert run()["partitions_dropped"] == 1
         assert not is_there()
