@@ -23,7 +23,7 @@ case when {{ value }} > 0 then cast(ceil(ln({{ value }}) / {{ as_double(sketch_l
 {%- endmacro %}
 
 {#
-    What a cell stands for: 2γ^index / (γ + 1), which is γ^(index - 1) (1 + α). An exponent above ln 1.78e308 would make it more
+    What a cell stands for: 2γ^index / (γ + 1), which is γ^(index - 1) (1 + α). An exponent above 709.7728 would make it more
     than the largest float8, and stays within α of it. Below index -35,000 the power alone is so small that PostgreSQL
     refuses it, so it is made e^100 times larger and then smaller.
 #}
@@ -33,7 +33,7 @@ case
             when {{ index }} = {{ sketch_zero() }} then {{ as_double(0) }}
             when {{ index }} < -35000
                 then exp({{ exponent }} + 100) * exp({{ as_double(-100) }}) * {{ as_double(1 + sketch_alpha()) }}
-            else exp(least({{ exponent }}, {{ as_double(709.7729) }})) * {{ as_double(1 + sketch_alpha()) }}
+            else exp(least({{ exponent }}, {{ as_double(709.7728) }})) * {{ as_double(1 + sketch_alpha()) }}
         end
 {%- endmacro %}
 

@@ -12,7 +12,7 @@ from orchestration.dbt import DbtProblem, DbtResult, read_results, summarize
 from orchestration.dbt_manifest import target_folder
 from orchestration.gates import AFFECTED_ROWS, OBSERVED, REMEDY
 from orchestration.pipeline.report import Finding, PipelineProgress, PipelineReport
-from orchestration.pipeline.runs import step_error
+from orchestration.pipeline.runs import JOB_NAME, step_error
 
 _STAGES = {
     "holds__observability_events": "counting events",
@@ -27,8 +27,8 @@ class Journal:
     """Listens to one run."""
 
     def __init__(self, definitions: dg.Definitions, on_event: Callable[[PipelineProgress], None]) -> None:
-        graph = definitions.resolve_asset_graph()
-        self._total = len(graph.materializable_asset_keys) + len(graph.asset_check_keys)
+        layer = definitions.resolve_job_def(JOB_NAME).asset_layer
+        self._total = len(layer.selected_asset_keys) + len(layer.asset_graph.asset_check_keys)
         self._done = 0
         self._stage = "starting"
         self._on_event = on_event
