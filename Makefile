@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Wheels are not compiled at install: what is used is compiled when it is first imported, which is a tenth of it.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile
+# Of the history that `make bench` makes up and asks.
+EVENTS ?= 1000000
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: help
@@ -33,8 +35,9 @@ test-all: $(VENV)/developing ## The whole test suite, the minutes-long tests inc
 	@$(PYTEST)
 
 .PHONY: bench
-bench: $(VENV)/developing ## How near the holds core comes to the database's limit, as ratios; also .holdwatch/bench.json
+bench: $(VENV)/developing ## Holds and EVENTS=1000000 of history against the machine's limits, as ratios; also .holdwatch/bench.json
 	@$(BIN)/python -m tests.benchmarks
+	@$(BIN)/python -m tests.benchmarks.history --events $(EVENTS)
 
 .PHONY: check
 check: $(VENV)/developing ## Format, lint, types, layering, SQL style, generated files (their queries run in the tests)

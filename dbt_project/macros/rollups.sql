@@ -52,16 +52,14 @@ select
     insert into {{ ref('rollup_positions') }} (rollup, position, server_id)
     values ('{{ rollup }}', -1, {{ server_id() }})
     on conflict (rollup) do nothing;
-    -- After a restore from a dump of another server: what it brought along has positions of that server, of which those that
-    -- this one has yet to come to would wait for it. They count as the first; a transaction of this server that may still
-    -- write has a lower one, and its events are not visible here.
-    update {{ source('holds', 'observability_events') }}
-    set ingest_pos = 0
-    where
-        ingest_pos >= (pg_snapshot_xmax(pg_current_snapshot())::text)::bigint
-        and exists (
-            select from {{ ref('rollup_positions') }} where rollup = '{{ rollup }}' and server_id <> {{ server_id() }}
-        );
+    {% if run_query("select 1 from " ~ ref('rollup_positions') ~ " where rollup = '" ~ rollup ~ "' and server_id <> " ~ server_id()) | length %}
+        -- After a restore from a dump of another server: what it brought along has positions of that server, of which those
+        -- that this one has yet to come to would wait for it. They count as the first; a transaction of this server that may
+        -- still write has a lower one, and its events are not visible here.
+        update {{ source('holds', 'observability_events') }}
+        set ingest_pos = 0
+        where ingest_pos >= (pg_snapshot_xmax(pg_current_snapshot())::text)::bigint;
+    {% endif %}
     {% if not exists %}
         update {{ ref('rollup_positions') }} set position = -1 where rollup = '{{ rollup }}';
     {% endif %}

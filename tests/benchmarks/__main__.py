@@ -7,26 +7,16 @@ and writes ``.holdwatch/bench.json``. Exits 0 also where a goal is not met: that
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
-import psycopg
 from rich.console import Console
 from rich.progress import Progress
 
 from holds_core.database.connections import connect
-from holds_core.database.migrations import migrate
-from holds_core.database.settings import Environment
 from orchestration.database import open_database
-from orchestration.paths import state_dir
 from tests.benchmarks.measuring import (
     Measurement,
     async_client,
@@ -38,6 +28,7 @@ from tests.benchmarks.measuring import (
     threaded_client,
     with_processor_time,
 )
+from tests.benchmarks.results import Result, report, scratch_database
 
 CONTENDED_CONNECTIONS = 50
 CONTENDED_REQUESTS = 1_000
@@ -53,37 +44,6 @@ WAYS: dict[str, Way] = {
     "(g) psycopg alone, typed": lambda url, count, seconds: bare_driver(url, count, seconds, is_typed=True),
 }
 A, B, C, D, E, F, G = WAYS
-
-
-@dataclass(frozen=True)
-class Result:
-    """One promised figure."""
-
-    name: str
-    value: float
-    unit: str
-    goal: float
-    is_at_most: bool = False
-
-    @property
-    def is_met(self) -> bool:
-        """Whether the goal is met."""
-        return self.value <= self.goal if self.is_at_most else self.value >= self.goal
-
-
-@contextmanager
-def scratch_database(server_url: str) -> Iterator[str]:
-    """A database of this run's own, dropped afterwards."""
-    name = f"holdwatch_bench_{uuid4().hex[:8]}"
-    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'create database "{name}"')
-        try:
-            with connect(url) as scratch:
-                migrate(scratch, Environment.DEV)
-            yield url
-        finally:
-            connection.execute(f'drop database "{name}" with (force)')
 
 
 def main() -> None:
@@ -133,19 +93,9 @@ def main() -> None:
     print(f"PostgreSQL {version}, {options.connections} connections, median of {options.rounds} rounds\n")
     print(_table({**medians, crowd: _median(contention)}, medians[A].per_second))
     print()
-    for result in results:
-        sign = "at most" if result.is_at_most else "at least"
-        met = "met" if result.is_met else "NOT met"
-        print(f"{result.name}: {result.value:.2f} {result.unit} (goal: {sign} {result.goal:g}): {met}")
+    report(results)
     if profiled:
         print(f"\n{profiled}")
-    path = state_dir() / "bench.json"
-    rows = [
-        {"name": one.name, "value": round(one.value, 3), "unit": one.unit, "goal": one.goal, "met": one.is_met}
-        for one in results
-    ]
-    path.write_text(json.dumps(rows, indent=2) + "\n")
-    print(f"Written: {path}", file=sys.stderr)
 
 
 def _median(measurements: list[Measurement]) -> Measurement:

@@ -72,7 +72,8 @@ def write(url: str, seed: int, is_over: threading.Event) -> int:
             rows = []
             for _ in range(random.randrange(1, 30)):
                 now = datetime.now(UTC)
-                late = timedelta(days=random.randrange(40)) if random.random() < 0.2 else timedelta()
+                # Never on the edge of the minutes' 48 hours, which moves on while this runs.
+                late = timedelta(days=random.randrange(40), hours=3) if random.random() < 0.2 else timedelta()
                 identity = (UUID(int=random.getrandbits(128), version=4), now - late)
                 if known and random.random() < 0.1:
                     identity = random.choice(known)
