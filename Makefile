@@ -39,6 +39,10 @@ bench: $(VENV)/developing ## Holds and EVENTS=1000000 of history against the mac
 	@$(BIN)/python -m tests.benchmarks
 	@$(BIN)/python -m tests.benchmarks.history --events $(EVENTS)
 
+.PHONY: dbt-docs
+dbt-docs: $(VENV)/running ## What dbt knows of the views, as one HTML page: .holdwatch/dbt-docs/index.html
+	@$(BIN)/holdwatch pipeline docs
+
 .PHONY: check
 check: $(VENV)/developing ## Format, lint, types, layering, SQL style, generated files (their queries run in the tests)
 	$(BIN)/ruff format --check .

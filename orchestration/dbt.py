@@ -175,6 +175,26 @@ def run_dbt(url: str, *arguments: str, state: Path | None = None) -> DbtResult:
     return summarize(results, is_successful=returned == 0, log=folder / "dbt.log")
 
 
+def generate_docs(url: str, target: Path, *, state: Path | None = None) -> Path:
+    """Write dbt's documentation of the models as one HTML file that needs no server; return its path.
+
+    Args:
+        url: A database in which the models are built: their columns are read from it.
+        target: The file.
+        state: As for :func:`run_dbt`.
+
+    Raises:
+        DbtError: dbt could not do it.
+    """
+    result = run_dbt(url, "docs", "generate", "--static", state=state)
+    written = result.log.parent / "static_index.html"
+    if not result.is_successful or not written.exists():
+        raise DbtError(f"dbt could not write its documentation. Its log: {result.log}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(written, target)
+    return target
+
+
 def _call(command: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
     """Run dbt; return its exit status and all it printed. It ends with the caller, whatever ends that."""
     process = subprocess.Popen(

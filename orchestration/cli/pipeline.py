@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,16 +15,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from orchestration.cli.output import JsonOption, print_json, results
-from orchestration.database import open_database
-from orchestration.paths import PROJECT_ROOT
+from orchestration.database import open_database, open_existing_database
+from orchestration.dbt import generate_docs
+from orchestration.paths import PROJECT_ROOT, state_dir
 from orchestration.pipeline import Finding, PipelineError, PipelineProgress, PipelineReport, run_pipeline
 
 app = typer.Typer(no_args_is_help=True, help="Events to views to dashboard files, with expectations at both ends.")
-
-
-@app.callback()
-def _pipeline() -> None:
-    """Keep `run` a command of its own: typer would make the only one the default."""
 
 
 @app.command()
@@ -44,6 +40,19 @@ def run(json: JsonOption = False) -> None:
         print_report(report)
     if not report.succeeded:
         raise PipelineError(_in_one_line(report))
+
+
+@app.command()
+def docs(
+    output: Annotated[Path | None, typer.Option(help="the file; .holdwatch/dbt-docs/index.html unless given")] = None,
+) -> None:
+    """Write what dbt knows of the views, with lineage and every column, as one HTML page to open in a browser.
+
+    Example: holdwatch pipeline docs --output views.html
+    """
+    with open_existing_database() as database:
+        written = generate_docs(database.url, output or state_dir() / "dbt-docs" / "index.html")
+    typer.echo(f"Written: {written}")
 
 
 @contextmanager

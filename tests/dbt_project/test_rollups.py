@@ -292,3 +292,37 @@ def test_no_dashboard_query_reads_raw_history(history: psycopg.Connection, query
     runs = one(history, "select count(*) from holds.observability_events where event_type like 'pipeline.run.%%'")[0]
     assert 0 < events_read(plan) <= 8 * 50 + 2 * runs
     assert one(history, "select count(*) from holds.observability_events") == (150_050,)
+
+
+def test_the_restaurants_table_adds_up_90_days(url: str, dbt: Callable[..., DbtResult]) -> None:
+    """Counts equal the events', percentiles the nearest ranks of all of them; it may be built again and again."""
+    with connect(url) as connection:
+        write_history(connection, History(8_000, 30, datetime.now(UTC), restaurants=3))
+        for _ in range(2):
+            result = dbt(url, "build", "--select", "rollups", "restaurants_over_90_days")
+            assert result.is_successful, result.problems
+        exact = {
+            key: (count, skipped, ranks)
+            for key, count, skipped, ranks in connection.execute(
+                """
+                select
+                    scope, count(*) filter (where event_type like '%%assignment'),
+                    count(*) filter (where event_type like '%%skipped'),
+                    percentile_disc(array[0.5, 0.95, 0.99]) within group (
+                        order by (context -> 'timing' ->> 'totalMs')::float8)
+                from holds.observability_events
+                cross join lateral (values ('(all)'), (coalesce(restaurant_id::text, '(none)'))) as scopes (scope)
+                where event_type like 'capacity.selector.%%'
+                group by scope
+                """
+            )
+        }
+        rows = connection.execute(
+            "select restaurant_key, assignment_count, skipped_count, p50_ms, p95_ms, p99_ms"
+            " from analytics.restaurants_over_90_days"
+        ).fetchall()
+        assert {row[0] for row in rows} == set(exact)
+        assert len(exact) == 5
+        for key, assigned, skipped, *percentiles in rows:
+            assert (assigned, skipped) == exact[key][:2]
+            assert percentiles == pytest.approx(exact[key][2], rel=0.01)
