@@ -22,6 +22,7 @@ from holds_core.enforcement import enforcement_problems, enforcement_status
 from holds_core.errors import HoldsError
 from holds_core.events.spool import EventSpool, default_spool
 from orchestration.paths import state_dir
+from orchestration.rollups import REFRESH_AT_EVENTS, rolled_up_to, waiting_events
 from orchestration.server.lease import ServerLease
 
 _EXTRAS = {
@@ -110,7 +111,15 @@ def _database() -> Iterator[Diagnosis]:
         where = f"{info.dbname} on {info.host}"
         server_version = info.parameter_status("server_version")
         yield Diagnosis("database", State.OK, f"PostgreSQL {server_version}, database {where}")
-        for check in (_schema, _environment, _enforcement, _double_bookings, _partitions):
+        for check in (
+            _schema,
+            _environment,
+            _enforcement,
+            _double_bookings,
+            _partitions,
+            _quarantine,
+            _rollups,
+        ):
             yield _examined(check, connection)
 
 
@@ -167,6 +176,26 @@ def _partitions(connection: psycopg.Connection) -> Diagnosis:
         found = f"events can be stored until {last or 'never'}"
         return Diagnosis("event partitions", State.FAILED, found, "holdwatch pipeline run, or holdwatch db migrate")
     return Diagnosis("event partitions", State.OK, f"made until {last}")
+
+
+def _quarantine(connection: psycopg.Connection) -> Diagnosis:
+    row = connection.execute(query("quarantined_events")).fetchone()
+    count, source = row or (0, None)
+    if count:
+        found = f"{count} events have a time that the history has no place for, the last from {source}"
+        return Diagnosis("quarantine", State.WARNING, found, "Mend the clock there. See holds.quarantined_events.")
+    return Diagnosis("quarantine", State.OK, "no event is in it")
+
+
+def _rollups(connection: psycopg.Connection) -> Diagnosis:
+    if rolled_up_to(connection) is None:
+        found = "not built yet, or brought along by a dump: the views read every event"
+        return Diagnosis("rollups", State.WARNING, found, "holdwatch pipeline run")
+    waiting = waiting_events(connection)
+    if waiting >= REFRESH_AT_EVENTS:
+        found = f"{waiting:,} events or more wait for a refresh: the views are slow"
+        return Diagnosis("rollups", State.WARNING, found, "holdwatch up refreshes them, or: holdwatch pipeline run")
+    return Diagnosis("rollups", State.OK, f"{waiting:,} events wait for the next refresh")
 
 
 def _spool(spool: EventSpool) -> Iterator[Diagnosis]:

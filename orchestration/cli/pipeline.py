@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime, timedelta
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, print_json, results
 from orchestration.database import open_database, open_existing_database
-from orchestration.dbt import generate_docs
+from orchestration.dbt import generate_docs, run_dbt
 from orchestration.paths import PROJECT_ROOT, state_dir
 from orchestration.pipeline import Finding, PipelineError, PipelineProgress, PipelineReport, run_pipeline
+from orchestration.rollups import rolled_up_to
 
 app = typer.Typer(no_args_is_help=True, help="Events to views to dashboard files, with expectations at both ends.")
 
@@ -40,6 +44,34 @@ def run(json: JsonOption = False) -> None:
         print_report(report)
     if not report.succeeded:
         raise PipelineError(_in_one_line(report))
+
+
+@app.command()
+def rebuild(
+    day: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="one UTC day; all of the history unless given"),
+    ] = None,
+) -> None:
+    """Make the rollups anew from the events: of one day, or all of them. The views go on meanwhile.
+
+    For a rollup that is known to be wrong. To find out, look at the asset analytics/rollup_days in Dagster.
+
+    Example: holdwatch pipeline rebuild --day 2026-11-01
+    """
+    which = ["--full-refresh"]
+    if day is not None:
+        bounds = {"rebuild_from": f"{day:%Y-%m-%d}", "rebuild_before": f"{day + timedelta(days=1):%Y-%m-%d}"}
+        which = ["--vars", dumps(bounds)]
+    with open_existing_database() as database:
+        if day is not None:
+            with connect(database.url) as connection:
+                if rolled_up_to(connection) is None:
+                    raise PipelineError("There are no rollups yet; build them with: holdwatch pipeline run")
+        result = run_dbt(database.url, "run", "--select", "rollups", *which)
+    if not result.is_successful:
+        raise PipelineError(f"The rollups are as they were: {result.problems[0].message} dbt's log: {result.log}")
+    typer.echo(f"The rollups of {f'{day:%Y-%m-%d}' if day else 'all days'} were made anew in {result.seconds:.0f} s.")
 
 
 @app.command()

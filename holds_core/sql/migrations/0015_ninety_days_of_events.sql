@@ -96,7 +96,10 @@ as $$
 declare
     v_constraint text;
 begin
-    if not holds.is_in_event_history(p_occurred_at) then
+    -- As a rule the clocks agree, and the function is not called.
+    if p_occurred_at not between clock_timestamp() - interval '89 days' and clock_timestamp()
+        and not holds.is_in_event_history(p_occurred_at)
+    then
         perform holds.quarantine(
             p_event_id, p_occurred_at, p_event_type, p_severity, p_source, p_restaurant_id, p_booking_id, p_context);
         return true;
@@ -149,7 +152,10 @@ as $$
 declare
     v_constraint text;
 begin
-    if not holds.is_in_event_history(p_occurred_at) then
+    -- As a rule the clocks agree, and the function is not called.
+    if p_occurred_at not between clock_timestamp() - interval '89 days' and clock_timestamp()
+        and not holds.is_in_event_history(p_occurred_at)
+    then
         perform holds.quarantine(
             p_event_id, p_occurred_at, p_event_type, p_severity, p_source, p_restaurant_id, p_booking_id, p_context);
         return;
@@ -186,7 +192,10 @@ returns boolean
 language plpgsql
 as $$
 begin
-    if not holds.is_in_event_history(p_occurred_at) then
+    -- As a rule the clocks agree, and the function is not called.
+    if p_occurred_at not between clock_timestamp() - interval '89 days' and clock_timestamp()
+        and not holds.is_in_event_history(p_occurred_at)
+    then
         return false;
     end if;
     insert into holds.observability_events (

@@ -21,7 +21,9 @@ where inhrelid = to_regclass('holds.' || quote_ident(%(name)s)) and inhparent = 
 select holds.readmit_quarantined_events();
 
 -- name: quarantined_events
-select count(*) as event_count
+select
+    count(*) as event_count,
+    (array_agg(source order by quarantined_at desc))[1] as last_source
 from holds.quarantined_events;
 
 -- name: forget_ended_holds
