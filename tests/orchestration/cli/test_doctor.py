@@ -45,6 +45,11 @@ def test_each_fault_is_found_and_has_a_remedy(run: Run, spool: EventSpool, conne
     (spool.directory / "rejected.jsonl").write_text('{"line": "x"}\n')
     connection.execute("alter table holds.table_hold_windows drop constraint table_hold_windows_no_overlap")
     connection.execute("delete from public.holdwatch_migrations where number > 5")
+    connection.execute(
+        "select holds.store_event("
+        "gen_random_uuid(), now() + interval '3 days', 'x', 'info', 'a slow clock', null, null,"
+        " '{}')"
+    )
     partitions = connection.execute(
         "select inhrelid::regclass::text from pg_inherits where inhparent = 'holds.observability_events'::regclass"
         " and right(inhrelid::regclass::text, 8) > to_char(current_date, 'YYYYMMDD')"
@@ -58,6 +63,8 @@ def test_each_fault_is_found_and_has_a_remedy(run: Run, spool: EventSpool, conne
     found = {name: check["state"] for name, check in checks.items()}
     assert found["schema"] == found["enforcement"] == found["event partitions"] == "failed"
     assert found["event spool"] == found["rejected events"] == "warning"
+    assert found["quarantine"] == found["rollups"] == "warning"
+    assert "the last from a slow clock" in checks["quarantine"]["found"]
     assert "1 events wait" in checks["event spool"]["found"]
     assert checks["event spool"]["remedy"] == "holdwatch events drain"
     assert (spool.directory / WAITING).exists()
