@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -21,15 +20,13 @@ from orchestration.database import open_database
 from orchestration.dbt_manifest import manifest_path
 from orchestration.services import ServiceError, running
 
-_PERIOD = timedelta(minutes=5)
-
 
 def up(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Of the UI, on loopback; else 3000, or a free one.")
     ] = None,
 ) -> None:
-    """Bring everything up: the database, the Dagster UI, and the pipeline every five minutes.
+    """Bring everything up: the database, the Dagster UI, and the schedules of the pipeline.
 
     Prints the addresses once the UI answers. Ctrl-C, or SIGTERM, stops it all.
 
@@ -79,12 +76,11 @@ def only_one(lock: Path) -> Iterator[Callable[[str], None]]:
 
 
 def _print_addresses(address: str, url: str) -> None:
-    now = datetime.now(UTC)
-    next_run = now - timedelta(minutes=now.minute % 5, seconds=now.second) + _PERIOD
     parts = urlsplit(url)
     where = f"{parts.hostname or 'socket'}:{parts.port or 5432}{parts.path}"
     results.print(f"Dagster UI   {address}")
     results.print(f"Database     {where} (holdwatch db url prints all of it)")
-    results.print(f"Pipeline     every 5 minutes; next at {next_run:%H:%M} UTC, or now: holdwatch pipeline run")
+    results.print("Rollups      refreshed every 5 minutes, and when many events wait; the views are live meanwhile")
+    results.print("Pipeline     10 and 40 past the hour; at first as soon as it can; now: holdwatch pipeline run")
     results.print("Ctrl-C stops everything.")
     results.file.flush()

@@ -111,7 +111,16 @@ def test_up_answers_with_the_schedule_on_and_ctrl_c_ends_it_all(start: Callable[
     (repository,) = answer["repositoriesOrError"]["nodes"]
     states = {item["name"]: item["scheduleState"]["status"] for item in repository["schedules"]}
     states |= {item["name"]: item["sensorState"]["status"] for item in repository["sensors"]}
-    expected = ("every_five_minutes", "every_minute", "record_failure", "record_success")
+    expected = (
+        "every_day",
+        "every_five_minutes",
+        "every_half_hour",
+        "every_minute",
+        "every_night",
+        "record_failure",
+        "record_success",
+        "when_events_wait",
+    )
     assert states == dict.fromkeys(expected, "RUNNING")
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(60) == 0

@@ -126,6 +126,27 @@ def test_many_events_ask_for_a_refresh_and_a_blocked_pipeline_holds_it_back(
         connection.execute("update analytics.rollup_positions set server_id = holds.server_id()")
 
 
+def test_the_pipeline_runs_each_half_hour_and_at_once_where_nothing_is_built(
+    stored_instance: DagsterInstance, url: str
+) -> None:
+    from orchestration.defs.pipeline.schedule import every_half_hour  # noqa: PLC0415
+    from orchestration.resources import DatabaseResource  # noqa: PLC0415
+
+    def asked(minute: int) -> type:
+        at = datetime(2026, 11, 1, 12, minute, tzinfo=UTC)
+        resources = {"database": DatabaseResource(url=url)}
+        with build_schedule_context(
+            instance=stored_instance, resources=resources, scheduled_execution_time=at
+        ) as context:
+            return type(every_half_hour(context))
+
+    assert [asked(minute) for minute in (5, 10, 15, 40)] == [SkipReason, RunRequest, SkipReason, RunRequest]
+    with connect(url) as connection:
+        connection.execute("update analytics.rollup_positions set server_id = 1")
+        assert asked(15) is RunRequest
+        connection.execute("update analytics.rollup_positions set server_id = holds.server_id()")
+
+
 def test_days_that_differ_are_rebuilt_and_told_of(
     definitions: Definitions, instance: DagsterInstance, url: str
 ) -> None:

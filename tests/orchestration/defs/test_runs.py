@@ -117,7 +117,9 @@ def test_schedule_asks_for_a_run_only_where_none_is_active(tmp_path: Path, datab
     database = DatabaseResource(url=database_url)
 
     def evaluate(instance: DagsterInstance) -> object:
-        with build_schedule_context(instance=instance, resources={"database": database}) as context:
+        with build_schedule_context(
+            instance=instance, resources={"database": database}, scheduled_execution_time=datetime.now(UTC)
+        ) as context:
             return every_half_hour(context)
 
     # On the disk: the schedule opens it anew.
