@@ -176,6 +176,21 @@ def test_two_builds_at_once_replace_the_views_in_place(
         connection.execute("select * from public.mine")
 
 
+def test_retired_views_go_unless_somebody_has_built_upon_them(
+    new_views_database: Callable[[], str], dbt: Callable[..., DbtResult]
+) -> None:
+    url = new_views_database()
+    there = "select to_regclass('analytics.int_events_bucketed') is not null"
+    with connect(url) as connection:
+        connection.execute("create view analytics.int_events_bucketed as select 1 as grain")
+        connection.execute("create view public.mine as select * from analytics.int_events_bucketed")
+        assert dbt(url, "run", "--select", "stg_holds__events").is_successful
+        assert connection.execute(there).fetchone() == (True,)
+        connection.execute("drop view public.mine")
+        assert dbt(url, "run", "--select", "stg_holds__events").is_successful
+        assert connection.execute(there).fetchone() == (False,)
+
+
 def test_a_view_whose_columns_have_changed_is_made_anew(
     new_views_database: Callable[[], str], dbt: Callable[..., DbtResult]
 ) -> None:

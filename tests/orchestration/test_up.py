@@ -117,6 +117,7 @@ def test_up_answers_with_the_schedule_on_and_ctrl_c_ends_it_all(start: Callable[
         "every_half_hour",
         "every_minute",
         "every_night",
+        "follow_source",
         "record_failure",
         "record_success",
         "when_events_wait",

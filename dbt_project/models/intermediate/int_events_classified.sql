@@ -12,8 +12,6 @@ classified as (
     select
         event_id,
         occurred_at,
-        recorded_at,
-        ingest_pos,
         -- Free texts that the rollups have in their keys, which an index takes only up to a length.
         left(environment, 100) as environment,
         left(source, 100) as source,
@@ -44,7 +42,9 @@ classified as (
             when code like '42%' or code like 'PGRST2%' then 'schema'
             when event_type like 'pipeline.%' then 'pipeline'
             else 'unclassified'
-        end as error_class
+        end as error_class,
+        recorded_at,
+        ingest_pos
     from events
 )
 

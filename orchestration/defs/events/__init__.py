@@ -6,8 +6,14 @@ import dagster as dg
 
 from orchestration.defs.events.assets import hold_windows, observability_events, settings
 from orchestration.defs.events.checks import events_gate
+from orchestration.defs.events.sync import follow_source, sync_events_job
 
 
 def definitions() -> dg.Definitions:
     """Return what this topic defines."""
-    return dg.Definitions(assets=[observability_events, hold_windows, settings], asset_checks=[events_gate])
+    return dg.Definitions(
+        assets=[observability_events, hold_windows, settings],
+        asset_checks=[events_gate],
+        jobs=[sync_events_job],
+        schedules=[follow_source],
+    )

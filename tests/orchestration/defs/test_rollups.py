@@ -192,6 +192,40 @@ def test_days_that_differ_are_rebuilt_and_told_of(
         assert recorded[1] == 4
 
 
+def test_another_databases_events_are_followed_where_one_is_named(
+    definitions: Definitions,
+    instance: DagsterInstance,
+    url: str,
+    new_database: Callable[..., str],
+    whole_template: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from orchestration.defs.events.sync import follow_source  # noqa: PLC0415
+
+    with build_schedule_context(instance=instance) as context:
+        assert isinstance(follow_source(context), SkipReason)
+    source = new_database(whole_template)
+    monkeypatch.setenv("HOLDWATCH_SYNC_URL", source)
+    with build_schedule_context(instance=instance) as context:
+        assert isinstance(follow_source(context), RunRequest)
+    with connect(source) as there, connect(url) as here:
+        insert(there, 25)
+        wait_for_earlier_transactions(there)
+        result = definitions.resolve_job_def("sync_events").execute_in_process(instance=instance)
+        assert result.success
+        (event,) = [event for event in result.all_events if event.is_successful_output]
+        metadata = event.step_output_data.metadata
+        assert metadata["imported"].value == 25
+        # What Dagster keeps of the run names the source, without its password.
+        assert "holdwatch_test" in str(metadata["source"].value)
+        password = there.info.password
+        assert password
+        assert password not in str(metadata)
+        ids = {row[0] for row in there.execute("select id from holds.observability_events")}
+        found = here.execute("select count(*) from holds.observability_events where id = any(%s)", (list(ids),))
+        assert found.fetchone() == (25,)
+
+
 def test_retention_says_first_and_then_lets_go(definitions: Definitions, instance: DagsterInstance, url: str) -> None:
     """A dry run changes nothing; what is not rolled up stays; Dagster's own old runs go too."""
     old = datetime.now(UTC).date() - timedelta(days=95)
