@@ -248,11 +248,12 @@ def summarize(files: list[dict[str, Any]], *, is_successful: bool, log: Path) ->
     for result in (result for file in files for result in file["results"]):
         kind, _, name = result["unique_id"].split(".", 2)
         status = str(result["status"])
-        if kind == "exposure":
+        # A hook that went well is nothing to tell of.
+        if kind == "exposure" or (kind == "operation" and status == "success"):
             continue
         if status == "skipped":
             counts["skipped"] += 1
-        elif kind == "model":
+        elif kind in ("model", "operation"):
             counts["built" if status == "success" else "broken"] += 1
         else:
             counts[status if status in ("pass", "warn") else "fail"] += 1

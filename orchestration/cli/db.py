@@ -86,10 +86,12 @@ def url(
     """
     settings = Settings.from_environ()
     owner_url = settings.database_url or ServerLease(state_dir()).server.url()
+    is_embedded = settings.database_url is None
     if role is None:
         typer.echo(owner_url)
+        if is_embedded and not ServerLease(state_dir()).server.is_running():
+            notes.print("The embedded server is not up, so nobody answers there; start it: holdwatch db start")
         return
-    is_embedded = settings.database_url is None
     own_url = url_of(owner_url, role, is_embedded=is_embedded)
     if is_embedded and own_url is None:
         with open_database() as database, connect(database.url) as connection:

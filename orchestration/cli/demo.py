@@ -57,14 +57,17 @@ def demo(
         shortfalls.append("the pipeline did not succeed")
     seconds = time.monotonic() - started
     if shortfalls:
-        results.print("[bold]The demo fell short:[/bold]")
+        results.print("The demo fell short:", style="bold")
         for shortfall in shortfalls:
             results.print(f"- {shortfall}", markup=False)
         raise typer.Exit(1)
     results.print(
-        f"[bold]{summary.requests:,} requests, {summary.held:,} holds, {summary.conflicts:,} conflicts, "
-        f"{summary.double_bookings} double bookings.[/bold] Done in {seconds:.0f} s."
+        f"{summary.requests:,} requests, {summary.held:,} holds, {summary.conflicts:,} conflicts, "
+        f"{summary.double_bookings} double bookings.",
+        style="bold",
+        end=" ",
     )
+    results.print(f"Done in {seconds:.0f} s.")
     results.print("\nWhat to try next:")
     for what, command in _next(is_embedded=is_embedded):
         results.print(f"  {what}:\n      {command}", markup=False, soft_wrap=True)

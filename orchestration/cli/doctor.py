@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from orchestration.cli.output import JsonOption, print_json, results
 from orchestration.doctor import State, as_rows, examine
@@ -23,7 +24,7 @@ def doctor(json: JsonOption = False) -> None:
     else:
         table = Table("check", "", *(Column(name, overflow="fold") for name in ("found", "what to do")), box=None)
         for one in diagnoses:
-            table.add_row(one.check, f"[{_STYLES[one.state]}]{one.state}[/]", one.found, one.remedy)
+            table.add_row(one.check, Text(one.state, style=_STYLES[one.state]), one.found, one.remedy)
         results.print(table)
     if failed:
         raise typer.Exit(1)

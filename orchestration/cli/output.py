@@ -15,10 +15,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 _WIDE = 160  # for a file or a pipe, which has no width of its own
 
-notes = Console(stderr=True, highlight=False)
+# No markup: what is printed comes from databases, files and people, and [brackets] in it are theirs.
+notes = Console(stderr=True, highlight=False, markup=False)
 """Progress and notes; bars vanish when standard error is no terminal."""
 
-results = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
+results = Console(
+    highlight=False, markup=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
+)
 """What the user asked for."""
 
 

@@ -183,4 +183,7 @@ def print_summary(summary: SoakSummary) -> None:
     results.print(table)
     for example in summary.examples:
         results.print(f"- {example}", markup=False)
-    results.print("Everything adds up." if summary.is_clean else "[bold]It does not add up; see above.[/bold]")
+    if summary.is_clean:
+        results.print("Everything adds up.")
+    else:
+        results.print("It does not add up; see above.", style="bold")

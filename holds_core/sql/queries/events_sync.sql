@@ -7,7 +7,7 @@ where source = %(source)s;
 insert into holds.event_syncs (source, position, read_until, synced_at)
 values (%(source)s, %(position)s, %(read_until)s, clock_timestamp())
 on conflict (source) do update
-set position = excluded.position, read_until = excluded.read_until, synced_at = excluded.synced_at;
+    set position = excluded.position, read_until = excluded.read_until, synced_at = excluded.synced_at;
 
 -- name: source_table_columns
 select attname::text as column_name

@@ -37,6 +37,9 @@ def test_healthy_database_is_well(run: Run, spool: EventSpool) -> None:
     assert checks["event spool"]["state"] == "ok"
     assert "remedy" in checks["schema"]
     assert "holdwatch 0" in run("doctor").out
+    # What stands in brackets is no markup of ours.
+    if checks["extra supabase"]["state"] == "warning":
+        assert "holdwatch[supabase]" in "".join(run("doctor", COLUMNS="300").out.split())
 
 
 def test_each_fault_is_found_and_has_a_remedy(run: Run, spool: EventSpool, connection: psycopg.Connection) -> None:
