@@ -151,7 +151,7 @@ def _environment(connection: psycopg.Connection) -> Diagnosis:
 def _enforcement(connection: psycopg.Connection) -> Diagnosis:
     problems = enforcement_problems(connection)
     if not problems:
-        return Diagnosis("enforcement", State.OK, "overlapping holds are refused; a probe was")
+        return Diagnosis("enforcement", State.OK, "overlapping holds are refused, and so was a probe")
     # Switched off or in part is somebody's decision; a constraint that is missing is nobody's.
     is_decided = enforcement_status(connection).changed_by is not None and not any(
         "constraint" in problem or "index" in problem or "accepted" in problem for problem in problems
