@@ -68,7 +68,7 @@ def rebuild(
             with connect(database.url) as connection:
                 if rolled_up_to(connection) is None:
                     raise PipelineError("There are no rollups yet; build them with: holdwatch pipeline run")
-        result = run_dbt(database.url, "run", "--select", "rollups", *which)
+        result = run_dbt(database.url, "run", "--select", "staging", "intermediate", "rollups", *which)
     if not result.is_successful:
         raise PipelineError(f"The rollups are as they were: {result.problems[0].message} dbt's log: {result.log}")
     typer.echo(f"The rollups of {f'{day:%Y-%m-%d}' if day else 'all days'} were made anew in {result.seconds:.0f} s.")

@@ -106,6 +106,6 @@ def test_a_model_that_breaks_is_a_result_that_says_so(
     monkeypatch.setattr("orchestration.dbt.DBT_PROJECT_DIR", project)
     result = run_dbt(new_views_database(), "run", state=tmp_path)
     assert not result.is_successful
-    assert (result.models_failed, result.skipped, result.models_built) == (1, 6, 15)
+    assert (result.models_failed, result.skipped, result.models_built) == (1, 8, 15)
     assert [problem.name for problem in result.problems] == ["unrolled_event_counts"]
-    assert "unterminated quoted string" in result.problems[0].message
+    assert "syntax error" in result.problems[0].message

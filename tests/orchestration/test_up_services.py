@@ -28,10 +28,12 @@ time.sleep(600)
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FAMILY
 
 SUPERVISOR = f"""
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from typing import TypeVar
 from orchestration.services import running
+# Whatever has started these tests in the background may have had SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with running(os.environ, Path(sys.argv[1])) as services:
     services.start("family", [sys.executable, "-S", "-c", {FAMILY!r}])
     services.wait()
