@@ -1,25 +1,32 @@
-"""What is watched, said once: signals, their units, thresholds, windows, alerts and runbooks.
+"""What is watched, said once: signals, their units, thresholds, windows and runbooks.
 
-Every generator and every check reads it from here. A new signal is one :class:`Signal` and its page in docs/runbooks.
+Every generator and every check reads it from here. A new signal is one :class:`Signal` and its page in docs/runbooks;
+what tells somebody of it is in :mod:`dashboards.alerts`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 ANALYTICS_SCHEMA = "analytics"
 READER_ROLE = "analytics_reader"
 """The role that Grafana connects as; it reads the schema ``analytics`` and nothing else."""
 
 VIEWS = (
+    "alert_evaluations",
+    "alert_history",
     "assignment_success_rate",
     "cutoff_triggers",
     "double_bookings",
+    "error_budget_burn",
     "error_taxonomy",
     "hold_retry_exhaustion",
+    "maintenance_periods",
+    "operational_changes",
     "pipeline_freshness",
+    "prometheus_series",
     "reservation_latency_ms",
+    "restaurants_over_90_days",
 )
 """The views of the schema ``analytics`` that dashboards may read."""
 
@@ -27,7 +34,7 @@ RUNBOOK_BASE_URL = "https://holdwatch.example/docs/runbooks"
 """Where docs/runbooks is published. Grafana has it as a variable, so that it can be changed there as well."""
 
 EVALUATION_MINUTES = 5
-"""How often alerts are evaluated; a period of "two periods in a row" is this long."""
+"""How often alerts are evaluated unless a database says otherwise; a period of "two periods in a row" is this long."""
 
 MINUTE_GRAIN_HOURS = 48
 """History that the views keep by the minute."""
@@ -41,21 +48,6 @@ HISTORY_DAYS = 90
 
 CUTOFF_KINDS = ("CUTOFF", "HOLD_RATE_LIMIT", "MANUAL")
 """The values of ``cutoff_triggers.cutoff_kind``."""
-
-
-class Severity(StrEnum):
-    """Who is told: ``page`` wakes somebody, ``ticket`` waits for the working day."""
-
-    PAGE = "page"
-    TICKET = "ticket"
-
-
-class NoData(StrEnum):
-    """What it means that an alert has no data. Its row is always there, so none means that the pipeline is broken."""
-
-    OK = "ok"
-    NO_DATA = "no_data"
-    ALERTING = "alerting"
 
 
 @dataclass(frozen=True)
@@ -100,31 +92,6 @@ class Signal:
     good: str
     runbook: str
     threshold: Threshold | None = None
-
-
-@dataclass(frozen=True)
-class Alert:
-    """A rule that tells somebody.
-
-    Attributes:
-        name: As ``analytics.alert_evaluations.alert`` has it.
-        title: As the one who is woken reads it.
-        signal: What it watches.
-        severity: Who is told.
-        periods: Evaluations in a row that must breach before it fires.
-        no_data: What missing data means.
-        condition: When it fires, in words.
-        consequence: Who is hurt, in words.
-    """
-
-    name: str
-    title: str
-    signal: Signal
-    severity: Severity
-    periods: int
-    no_data: NoData
-    condition: str
-    consequence: str
 
 
 SUCCESS_OBJECTIVE = 0.95
@@ -201,6 +168,26 @@ UNATTRIBUTED = Signal(
     threshold=Threshold(breach=0.1, recovery=0.1, is_bad_above=True),
 )
 
+ERROR_BUDGET = Signal(
+    name="error_budget_burn",
+    title="Error budget",
+    view="error_budget_burn",
+    unit="short",
+    good="a burn of at most 1: at that pace the budget (5 % of the requests of 30 days) lasts the 30 days.",
+    runbook="error-budget",
+    threshold=Threshold(breach=1.0, recovery=1.0, is_bad_above=True),
+)
+
+FLAGS = Signal(
+    name="flag_contradictions",
+    title="Unsafe flag combinations",
+    view="operational_changes",
+    unit="short",
+    good="0. Anything else means that two flags are set so that one defeats the other.",
+    runbook="unsafe-flags",
+    threshold=Threshold(breach=0.0, recovery=0.0, is_bad_above=True),
+)
+
 FRESHNESS = Signal(
     name="pipeline_freshness",
     title="Lag of telemetry",
@@ -219,71 +206,7 @@ SIGNALS = (
     ERRORS,
     DOUBLE_BOOKINGS,
     UNATTRIBUTED,
+    ERROR_BUDGET,
+    FLAGS,
     FRESHNESS,
-)
-
-ALERTS = (
-    Alert(
-        name="double_booking",
-        title="Double booking",
-        signal=DOUBLE_BOOKINGS,
-        severity=Severity.PAGE,
-        periods=1,
-        no_data=NoData.OK,
-        condition="two bookings hold one table at the same time",
-        consequence="Two parties will stand at one table.",
-    ),
-    Alert(
-        name="success_rate_low",
-        title="Success rate low",
-        signal=SUCCESS_RATE,
-        severity=Severity.PAGE,
-        periods=2,
-        no_data=NoData.NO_DATA,
-        condition=(
-            "less than 95 % of at least 20 requests got their tables, not counting those a full restaurant refused; "
-            "it recovers at 97 %"
-        ),
-        consequence="Guests are turned away although there are tables.",
-    ),
-    Alert(
-        name="latency_p95_high",
-        title="Latency P95 high",
-        signal=LATENCY,
-        severity=Severity.PAGE,
-        periods=2,
-        no_data=NoData.NO_DATA,
-        condition="the P95 of at least 20 requests is above 3 s; it recovers at 2.5 s",
-        consequence="Guests wait, give up, and book again.",
-    ),
-    Alert(
-        name="retry_exhaustion",
-        title="Retry exhaustion",
-        signal=RETRY_EXHAUSTION,
-        severity=Severity.TICKET,
-        periods=2,
-        no_data=NoData.OK,
-        condition="more than 1 % of at least 20 requests ran out of retries",
-        consequence="Some guests are refused for contention alone.",
-    ),
-    Alert(
-        name="cutoff_spike",
-        title="Cutoff spike",
-        signal=CUTOFFS,
-        severity=Severity.TICKET,
-        periods=2,
-        no_data=NoData.OK,
-        condition="cutoffs and manual steps are above 3 times the median of this hour over 4 weeks, and at least 5",
-        consequence="Staff book by hand what the system should.",
-    ),
-    Alert(
-        name="telemetry_stale",
-        title="Telemetry stale",
-        signal=FRESHNESS,
-        severity=Severity.PAGE,
-        periods=2,
-        no_data=NoData.ALERTING,
-        condition="holds are newer than the newest event by 5 minutes, or no pipeline run has ended for 15 minutes",
-        consequence="Nobody can see whether guests are hurt; every other alert is blind.",
-    ),
 )

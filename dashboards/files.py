@@ -7,8 +7,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from dashboards.errors import DashboardsExtraMissingError
+from dashboards.generators.dbt import alert_rules, unit_tests
 
 DASHBOARDS_DIR = Path(__file__).resolve().parent
+
+ALERT_MODELS_DIR = DASHBOARDS_DIR.parent / "dbt_project" / "models" / "alerts"
+"""Where the alerts' rules and examples go for dbt: into the project alone, whatever folder is asked for otherwise."""
 
 GENERATED_FOLDERS = ("datadog", "grafana")
 """Below the folder that is written to; whatever ``*.json`` is in them was generated, or is to go."""
@@ -31,6 +35,11 @@ def generate() -> dict[str, str]:
     return dict(sorted((datadog.files() | grafana.files()).items()))
 
 
+def generate_alert_models() -> dict[str, str]:
+    """Return what dbt reads of the catalogue, as file names below ``ALERT_MODELS_DIR`` and their texts."""
+    return {"alert_rules.sql": alert_rules(), "_alerts__unit_tests.yml": unit_tests()}
+
+
 def write(directory: Path | None = None) -> list[Path]:
     """Write the generated files; return the paths of all of them, in order.
 
@@ -51,6 +60,10 @@ def write(directory: Path | None = None) -> list[Path]:
             _replace(target / name, text)
     for name in _found(target) - set(texts):
         (target / name).unlink()
+    if directory is None:
+        for name, text in generate_alert_models().items():
+            if _read(ALERT_MODELS_DIR / name) != text:
+                _replace(ALERT_MODELS_DIR / name, text)
     return [target / name for name in texts]
 
 
@@ -62,6 +75,12 @@ def differences(directory: Path | None = None) -> list[str]:
     said = dict.fromkeys(set(texts) - found, "is missing")
     said |= dict.fromkeys(found - set(texts), "is no longer generated")
     said |= {name: "has another content" for name in found & set(texts) if _read(target / name) != texts[name]}
+    if directory is None:
+        said |= {
+            f"../{(ALERT_MODELS_DIR / name).relative_to(DASHBOARDS_DIR.parent).as_posix()}": "has another content"
+            for name, text in generate_alert_models().items()
+            if _read(ALERT_MODELS_DIR / name) != text
+        }
     return [f"{name}: {how}" for name, how in sorted(said.items())]
 
 

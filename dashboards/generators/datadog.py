@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 
-from dashboards.catalogue import ALERTS, EVALUATION_MINUTES, RUNBOOK_BASE_URL, Alert, NoData, Severity
+from dashboards.alerts import ALERTS, Alert, NoData, Severity
+from dashboards.catalogue import EVALUATION_MINUTES, RUNBOOK_BASE_URL
 
 METRIC = "holdwatch.alert.consecutive_breaches"
 """Gauge, tagged ``alert`` and ``env``: evaluations in a row, up to the newest, that breached; 0 where all is well."""

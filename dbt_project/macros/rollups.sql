@@ -219,6 +219,41 @@ holds.server_id()
 {%- endmacro %}
 
 
+{#
+    What is counted of the events, by name, and which of them each count is of. Those that begin with `judged` are what alerts
+    go by: without synthetic load outside dev, and with a full restaurant's refusals for no fault.
+#}
+{% macro counted_events() %}
+    {%- set is_request = "event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')" -%}
+    {{- return({
+        "event": "true",
+        "assignment": "event_type = 'capacity.selector.assignment'",
+        "skipped": "event_type = 'capacity.selector.skipped'",
+        "exhausted": is_request ~ " and is_retry_exhausted",
+        "exhausted_event": "is_retry_exhausted",
+        "rate_limit": "cutoff_kind = 'HOLD_RATE_LIMIT'",
+        "cutoff": "cutoff_kind = 'CUTOFF'",
+        "manual": "cutoff_kind = 'MANUAL'",
+        "judged_assignment": "event_type = 'capacity.selector.assignment' and not is_beside_alerts",
+        "judged_fault": "is_fault and not is_beside_alerts",
+        "judged_request": is_request ~ " and not is_beside_alerts",
+        "judged_exhausted": is_request ~ " and is_retry_exhausted and not is_beside_alerts",
+        "judged_cutoff": "cutoff_kind is not null and not is_beside_alerts",
+        "judged_error": "is_error and not is_beside_alerts",
+        "judged_unclassified": "is_error and error_class = 'unclassified' and not is_beside_alerts",
+        "judged_double_booking": "event_type = 'capacity.hold.double_booking' and not is_beside_alerts",
+        "judged_contradiction": "event_type = 'capacity.flags.contradiction'",
+    }) -}}
+{% endmacro %}
+
+{# Each of them, counted. #}
+{% macro event_counts() -%}
+{% for name, condition in counted_events().items() -%}
+        cast(count(*) filter (where {{ condition }}) as integer) as {{ name }}_count{{ "," if not loop.last }}
+        {% endfor -%}
+{%- endmacro %}
+
+
 {# Rows of event counts, added up. #}
 {% macro summed_event_counts(relation) -%}
 select
@@ -226,11 +261,12 @@ select
         grain,
         environment,
         bucket_at,
-        {% for count in ['event', 'assignment', 'skipped', 'exhausted', 'exhausted_event', 'rate_limit', 'cutoff', 'manual'] -%}
+        {% for count in counted_events() -%}
         cast(sum({{ count }}_count) as integer) as {{ count }}_count,
         {% endfor -%}
         max(newest_event_at) as newest_event_at,
-        max(newest_recorded_at) as newest_recorded_at
+        max(newest_recorded_at) as newest_recorded_at,
+        max(newest_capacity_event_at) as newest_capacity_event_at
     from {{ relation }}
     group by restaurant_key, grain, environment, bucket_at
 {%- endmacro %}

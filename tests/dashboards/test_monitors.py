@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import dashboards
-from dashboards.catalogue import ALERTS, Alert, NoData, Threshold
+from dashboards.alerts import ALERTS, Alert, NoData
+from dashboards.catalogue import Threshold
 from dashboards.checks.monitors import lint_monitor
 from orchestration.paths import PROJECT_ROOT
 

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 import typer.main
 
-from dashboards.catalogue import ALERTS, SIGNALS, VIEWS
+from dashboards.alerts import ALERTS
+from dashboards.catalogue import SIGNALS, VIEWS
 from dashboards.checks.lint import relations
 from dashboards.checks.runbooks import anchors
 from orchestration.cli.app import app

@@ -44,7 +44,11 @@ classified as (
             else 'unclassified'
         end as error_class,
         recorded_at,
-        ingest_pos
+        ingest_pos,
+        -- Synthetic load is for people to look at; only in dev do alerts judge by it.
+        is_soak and environment <> 'dev' as is_beside_alerts,
+        -- A full restaurant is no fault.
+        event_type = 'capacity.selector.skipped' and coalesce(skip_reason, '') <> 'no_capacity' as is_fault
     from events
 )
 

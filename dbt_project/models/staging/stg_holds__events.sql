@@ -34,6 +34,8 @@ flattened as (
         context ->> 'reason' as reason,
         context ->> 'message' as message,
         context ->> 'job' as job,
+        context ->> 'skipReason' as skip_reason,
+        context ->> 'soakId' is not null as is_soak,
         {{ json_flag('context', 'isBlocked') }} as is_blocked_run,
         ingest_pos
     from events

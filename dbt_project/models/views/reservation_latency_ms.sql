@@ -2,6 +2,7 @@ with
 
 sketches as (
     select * from {{ ref('live_latency_sketches') }}
+    where phase in ('total', 'planner')
 ),
 
 final as (

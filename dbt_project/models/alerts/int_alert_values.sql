@@ -1,0 +1,360 @@
+with
+
+clock as (
+    select * from {{ ref('int_alert_clock') }}
+),
+
+rules as (
+    select * from {{ ref('alert_rules') }}
+),
+
+periods as materialized (
+    select * from {{ ref('int_alert_periods') }}
+),
+
+finished as (
+    select * from periods
+    where not is_unfinished
+),
+
+counts as materialized (
+    select * from {{ ref('int_alert_counts') }}
+),
+
+latencies as (
+    select * from {{ ref('int_alert_latencies') }}
+),
+
+period_counts as (
+    select
+        environment,
+        date_bin((select period from clock), bucket_at, '2000-01-01 00:00:00+00') as bucket_at,
+        sum(assignment_count) as assignment_count,
+        sum(fault_count) as fault_count,
+        sum(request_count) as request_count,
+        sum(unattributed_count) as unattributed_count,
+        sum(exhausted_count) as exhausted_count,
+        sum(error_count) as error_count,
+        sum(unclassified_count) as unclassified_count,
+        sum(double_booking_count) as double_booking_count
+    from counts
+    where grain = (select case when is_shorter_than_a_minute then 'period' else 'minute' end from clock)
+    group by 1, 2
+),
+
+{# Alerts on a share of what happened in the period: what is bad, and of what. #}
+{% set shares = [
+    ("success_rate_low", "assignment_count", "assignment_count + fault_count"),
+    ("retry_exhaustion", "exhausted_count", "request_count"),
+    ("unclassified_errors", "unclassified_count", "error_count"),
+    ("unattributed_share", "unattributed_count", "request_count"),
+] %}
+shares as (
+    {% for alert, part, whole in shares %}
+        select
+            '{{ alert }}' as alert,
+            finished.environment,
+            finished.bucket_at,
+            period_counts.{{ part }} / cast(nullif({{ whole }}, 0) as float8) as value,
+            coalesce({{ whole }}, 0) as sample_count,
+            period_counts.fault_count,
+            cast(null as float8) as threshold
+        from finished
+        left join period_counts
+            on finished.environment = period_counts.environment and finished.bucket_at = period_counts.bucket_at
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+p95 as (
+    select
+        'latency_p95_high' as alert,
+        finished.environment,
+        finished.bucket_at,
+        latencies.p95_ms as value,
+        coalesce(latencies.sample_count, 0) as sample_count,
+        cast(null as bigint) as fault_count,
+        cast(null as float8) as threshold
+    from finished
+    left join latencies on finished.environment = latencies.environment and finished.bucket_at = latencies.bucket_at
+),
+
+burning as (
+    select
+        windows.alert,
+        finished.environment,
+        finished.bucket_at,
+        finished.ends_at,
+        windows.long_window,
+        windows.short_window,
+        date_trunc('hour', finished.ends_at, 'UTC') as hour_at
+    from finished
+    cross join (
+        values
+        ('fast_burn', interval '1 hour', interval '5 minutes'),
+        ('slow_burn', interval '6 hours', interval '30 minutes'),
+        ('budget_burn', interval '3 days', interval '6 hours')
+    ) as windows (alert, long_window, short_window)
+    -- These have no recovery of their own to remember, so the newest are enough.
+    where finished.bucket_at >= (select period_starts_at - 6 * period from clock)
+),
+
+-- Windows of up to six hours end to the minute; longer ones are made of whole hours, and of minutes since the last.
+burnt as (
+    select
+        burning.alert,
+        burning.environment,
+        burning.bucket_at,
+        coalesce(sum(counts.assignment_count + counts.fault_count) filter (where within.is_long), 0) as long_requests,
+        coalesce(sum(counts.fault_count) filter (where within.is_long), 0) as long_faults,
+        coalesce(sum(counts.assignment_count + counts.fault_count) filter (where within.is_short), 0) as short_requests,
+        coalesce(sum(counts.fault_count) filter (where within.is_short), 0) as short_faults
+    from burning
+    left join counts
+        on
+            burning.environment = counts.environment
+            and (
+                (counts.grain = 'minute' and counts.bucket_at <= burning.ends_at - interval '1 minute')
+                or (counts.grain = 'hour' and counts.bucket_at < burning.hour_at)
+            )
+    left join lateral (
+        select
+            case
+                when burning.long_window <= interval '6 hours'
+                    then counts.grain = 'minute' and counts.bucket_at >= burning.ends_at - burning.long_window
+                when counts.grain = 'minute' then counts.bucket_at >= burning.hour_at
+                else counts.bucket_at >= burning.hour_at - burning.long_window
+            end as is_long,
+            counts.grain = 'minute' and counts.bucket_at >= burning.ends_at - burning.short_window as is_short
+    ) as within on true
+    group by burning.alert, burning.environment, burning.bucket_at
+),
+
+burns as (
+    select
+        finished_alerts.alert,
+        finished_alerts.environment,
+        finished_alerts.bucket_at,
+        least(
+            burnt.long_faults / cast(nullif(burnt.long_requests, 0) as float8),
+            -- Nothing within the short window is nothing that burns now.
+            case when burnt.short_requests > 0 then burnt.short_faults / cast(burnt.short_requests as float8) else 0 end
+        ) / (1 - clock.success_objective) as value,
+        coalesce(burnt.long_requests, 0) as sample_count,
+        coalesce(burnt.long_faults, 0) as fault_count,
+        cast(null as float8) as threshold
+    from (
+        select
+            rules.alert,
+            finished.environment,
+            finished.bucket_at
+        from finished
+        cross join rules
+        where rules.alert in ('fast_burn', 'slow_burn', 'budget_burn')
+    ) as finished_alerts
+    cross join clock
+    left join burnt
+        on
+            finished_alerts.alert = burnt.alert
+            and finished_alerts.environment = burnt.environment
+            and finished_alerts.bucket_at = burnt.bucket_at
+),
+
+-- An hour that ends with the period, beside the hours of the days before that have most of it in common.
+cutoffs as (
+    select
+        finished.environment,
+        finished.bucket_at,
+        date_trunc('hour', finished.ends_at - interval '30 minutes', 'UTC') as usual_hour_at,
+        coalesce(sum(counts.cutoff_count), 0) as cutoff_count
+    from finished
+    left join counts
+        on
+            finished.environment = counts.environment
+            and counts.grain = 'minute'
+            and counts.bucket_at >= finished.ends_at - interval '1 hour'
+            and counts.bucket_at < finished.ends_at
+    group by finished.environment, finished.bucket_at, finished.ends_at
+),
+
+histories as (
+    select
+        environment,
+        min(bucket_at) as begins_at
+    from counts
+    where grain = 'hour'
+    group by environment
+),
+
+usual_hours as (
+    select distinct
+        environment,
+        usual_hour_at
+    from cutoffs
+),
+
+-- Days before the first event were no quiet days; with less than a week of them nothing is usual yet.
+usual as (
+    select
+        usual_hours.environment,
+        usual_hours.usual_hour_at,
+        percentile_disc(0.5) within group (order by coalesce(counts.cutoff_count, 0)) as median_count
+    from usual_hours
+    cross join generate_series(1, 28) as days_back (days)
+    inner join histories
+        on
+            usual_hours.environment = histories.environment
+            and usual_hours.usual_hour_at - days_back.days * interval '24 hours' >= histories.begins_at
+    left join counts
+        on
+            usual_hours.environment = counts.environment
+            and counts.grain = 'hour'
+            and usual_hours.usual_hour_at - days_back.days * interval '24 hours' = counts.bucket_at
+    group by usual_hours.environment, usual_hours.usual_hour_at
+    having count(*) >= 7
+),
+
+spikes as (
+    select
+        'cutoff_spike' as alert,
+        cutoffs.environment,
+        cutoffs.bucket_at,
+        case when usual.median_count is not null then cast(cutoffs.cutoff_count as float8) end as value,
+        cutoffs.cutoff_count as sample_count,
+        cast(null as bigint) as fault_count,
+        greatest(cast(3 * usual.median_count as float8), (select breach from rules where alert = 'cutoff_spike')) as threshold
+    from cutoffs
+    left join usual
+        on cutoffs.environment = usual.environment and cutoffs.usual_hour_at = usual.usual_hour_at
+),
+
+pairs as materialized (
+    select
+        environment,
+        began_at
+    from {{ ref('double_bookings') }}
+),
+
+-- Pairs that stand now, whenever they began, and those that were found in the period, though they may have ended.
+double_bookings as (
+    select
+        'double_booking' as alert,
+        periods.environment,
+        periods.bucket_at,
+        cast(greatest(
+            coalesce(period_counts.double_booking_count, 0),
+            (
+                select count(*) from pairs
+                where
+                    (pairs.environment = periods.environment or pairs.environment is null)
+                    and pairs.began_at < periods.ends_at
+            )
+        ) as float8) as value,
+        cast(null as bigint) as sample_count,
+        cast(null as bigint) as fault_count,
+        cast(null as float8) as threshold
+    from periods
+    left join period_counts
+        on periods.environment = period_counts.environment and periods.bucket_at = period_counts.bucket_at
+),
+
+newest as (
+    select
+        environment,
+        newest_capacity_event_at as capacity_event_at
+    from periods
+    where is_unfinished
+),
+
+-- Of the environment that this database's holds and pipeline belong to; of others only events are here.
+silences as (
+    select
+        clock.stored_environment as environment,
+        unheard.first_hold_at,
+        unheard.newest_hold_at - newest.capacity_event_at as hold_lag,
+        runs.run_ended_at
+    from clock
+    left join newest on clock.stored_environment = newest.environment
+    left join lateral (
+        select
+            min(created_at) as first_hold_at,
+            max(created_at) as newest_hold_at
+        from {{ ref('stg_holds__hold_windows') }}
+        where
+            created_at > coalesce(newest.capacity_event_at, '-infinity') + interval '5 minutes'
+            -- Both ends, so that the planner takes it for few rows and reads the index of the newest.
+            and created_at <= clock.judged_at + interval '1 day'
+    ) as unheard on true
+    left join lateral (
+        select max(occurred_at) as run_ended_at
+        from {{ ref('stg_holds__events') }}
+        where
+            event_type in ('pipeline.run.succeeded', 'pipeline.run.failed')
+            and environment = clock.stored_environment
+    ) as runs on true
+),
+
+-- A silence that goes on breaches in every period that ended after it had become too long.
+stale as (
+    select
+        'telemetry_stale' as alert,
+        periods.environment,
+        periods.bucket_at,
+        case
+            when silences.first_hold_at <= moments.at
+                then coalesce(extract(epoch from silences.hold_lag), extract(epoch from moments.at - silences.first_hold_at))
+            when coalesce(silences.run_ended_at + interval '15 minutes' <= moments.at, silences.environment is not null)
+                then coalesce(extract(epoch from moments.at - silences.run_ended_at), 'infinity')
+            else 0
+        end::float8 as value,
+        cast(null as bigint) as sample_count,
+        cast(null as bigint) as fault_count,
+        cast(null as float8) as threshold
+    from periods
+    cross join clock
+    cross join lateral (select least(periods.ends_at, clock.judged_at) as at) as moments
+    left join silences on periods.environment = silences.environment
+),
+
+contradictions as (
+    select
+        'unsafe_flag_combination' as alert,
+        finished.environment,
+        finished.bucket_at,
+        cast(coalesce(sum(counts.contradiction_count), 0) as float8) as value,
+        cast(null as bigint) as sample_count,
+        cast(null as bigint) as fault_count,
+        cast(null as float8) as threshold
+    from finished
+    left join counts
+        on
+            finished.environment = counts.environment
+            and counts.grain = 'minute'
+            and counts.bucket_at >= finished.ends_at - interval '1 hour'
+            and counts.bucket_at < finished.ends_at
+    group by finished.environment, finished.bucket_at
+),
+
+judged as (
+    {% for relation in ['shares', 'p95', 'burns', 'spikes', 'double_bookings', 'stale', 'contradictions'] %}
+        select * from {{ relation }}
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+final as (
+    select
+        judged.alert,
+        judged.environment,
+        judged.bucket_at,
+        judged.value,
+        coalesce(judged.threshold, rules.breach) as threshold,
+        cast(judged.sample_count as bigint) as sample_count,
+        cast(judged.fault_count as bigint) as fault_count,
+        periods.is_in_maintenance
+    from judged
+    inner join rules on judged.alert = rules.alert
+    inner join periods on judged.environment = periods.environment and judged.bucket_at = periods.bucket_at
+)
+
+select * from final
