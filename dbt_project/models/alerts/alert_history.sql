@@ -62,7 +62,9 @@ stretches as (
 breaching as (
     select
         *,
-        coalesce(first_value(verdict) over (partition by alert, environment, stretch order by bucket_at), false) as is_breaching
+        coalesce(
+            first_value(verdict) over (partition by alert, environment, stretch order by bucket_at), false
+        ) as is_breaching
     from stretches
 ),
 

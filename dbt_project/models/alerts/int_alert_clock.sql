@@ -1,10 +1,31 @@
 {# One row. What is "now" stands here alone, so that everything after it can be tested at any time. #}
+with
+
+settings as (
+    select
+        environment,
+        success_objective,
+        alert_period_seconds,
+        make_interval(secs => alert_period_seconds) as period
+    from {{ source('holds', 'settings') }}
+),
+
+started as (
+    select
+        *,
+        date_bin(period, now(), '2000-01-01 00:00:00+00') as period_starts_at
+    from settings
+)
+
 select
     now() as judged_at,
     environment as stored_environment,
     success_objective,
-    make_interval(secs => alert_period_seconds) as period,
-    date_bin(make_interval(secs => alert_period_seconds), now(), '2000-01-01 00:00:00+00') as period_starts_at,
+    period,
+    period_starts_at,
+    -- Two hours of the usual periods. A value that wavers between a threshold and its recovery is judged by what came before
+    -- it; after that long it counts as over.
+    period_starts_at - 24 * period as oldest_period_starts_at,
     -- Minutes are the shortest buckets of the rollups; shorter periods are counted from the newest events themselves.
     alert_period_seconds < 60 as is_shorter_than_a_minute
-from {{ source('holds', 'settings') }}
+from started

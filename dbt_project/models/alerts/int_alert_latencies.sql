@@ -1,28 +1,14 @@
 {# The P95 of each evaluation period, from the cells of its sketches; what is not to be judged is taken away from them. #}
 with
 
-clock as (
-    select * from {{ ref('int_alert_clock') }}
-),
-
-maintenance as (
-    select
-        environment,
-        restaurant_key,
-        starts_at,
-        ends_at
-    from {{ ref('maintenance_periods') }}
-    where ends_at > (select judged_at - interval '29 days' from clock)
-),
-
 sketches as (
     select * from {{ ref('live_latency_sketches') }}
     where
         grain = 'minute'
         and phase in ('total', 'soak')
-        and restaurant_key = any(array(select '(all)' union select restaurant_key from maintenance))
-        and bucket_at >= (select period_starts_at - 25 * period from clock)
-        and not (select is_shorter_than_a_minute from clock)
+        and restaurant_key = any({{ restaurants_beside_maintenance() }})
+        and bucket_at >= {{ alert_clock('oldest_period_starts_at') }}
+        and not {{ alert_clock('is_shorter_than_a_minute') }}
 ),
 
 newest_events as (
@@ -31,26 +17,26 @@ newest_events as (
         event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')
         and total_ms is not null
         and not is_beside_alerts
-        and occurred_at >= (select period_starts_at - 25 * period from clock)
-        and (select is_shorter_than_a_minute from clock)
+        and occurred_at >= {{ alert_clock('oldest_period_starts_at') }}
+        and {{ alert_clock('is_shorter_than_a_minute') }}
 ),
 
 cells as (
     select
         sketches.environment,
         sketches.restaurant_key,
-        sketches.bucket_at,
-        sketches.bucket_at + interval '1 minute' as bucket_ends_at,
+        sketches.bucket_at as starts_at,
+        sketches.bucket_at + interval '1 minute' as ends_at,
         cells.sketch_index,
-        case sketches.phase when 'total' then 1 else -1 end * cells.sample_count as sample_count
+        case sketches.phase when 'total' then cells.sample_count else -cells.sample_count end as sample_count
     from sketches
     cross join lateral unnest(sketches.sketch_indexes, sketches.sketch_counts) as cells (sketch_index, sample_count)
     union all
     select
         newest_events.environment,
         scopes.restaurant_key,
-        newest_events.occurred_at as bucket_at,
-        newest_events.occurred_at as bucket_ends_at,
+        newest_events.occurred_at as starts_at,
+        newest_events.occurred_at + interval '1 microsecond' as ends_at,
         {{ sketch_index('newest_events.total_ms') }} as sketch_index,
         1 as sample_count
     from newest_events
@@ -60,28 +46,9 @@ cells as (
 weighed as (
     select
         environment,
-        date_bin((select period from clock), bucket_at, '2000-01-01 00:00:00+00') as bucket_at,
         sketch_index,
-        case
-            when exists (
-                select from maintenance
-                where
-                    maintenance.environment = cells.environment
-                    and maintenance.restaurant_key = '(all)'
-                    and maintenance.starts_at <= cells.bucket_ends_at
-                    and maintenance.ends_at > cells.bucket_at
-            ) then 0
-            when restaurant_key = '(all)' then 1
-            when exists (
-                select from maintenance
-                where
-                    maintenance.environment = cells.environment
-                    and maintenance.restaurant_key = cells.restaurant_key
-                    and maintenance.starts_at <= cells.bucket_ends_at
-                    and maintenance.ends_at > cells.bucket_at
-            ) then -1
-            else 0
-        end * sample_count as sample_count
+        {{ alert_period_start('starts_at') }} as bucket_at,
+        {{ weight_beside_maintenance('starts_at', 'ends_at') }} * sample_count as sample_count
     from cells
 ),
 
@@ -93,6 +60,7 @@ summed as (
         sum(sample_count) as sample_count
     from weighed
     group by environment, bucket_at, sketch_index
+    having sum(sample_count) > 0
 ),
 
 ranked as (
@@ -103,9 +71,9 @@ ranked as (
             partition by environment, bucket_at order by sketch_index rows unbounded preceding
         ) as counted
     from summed
-    where sample_count > 0
 ),
 
+-- By nearest rank, reckoned in whole numbers.
 p95 as (
     select
         environment,

@@ -1,7 +1,3 @@
-{#
-    The evaluation periods that are looked at: the unfinished one, and two hours (24 periods of the usual 5 minutes) before it. A
-    value that wavers between a threshold and its recovery is judged by what came before it; after that long it counts as over.
-#}
 with
 
 clock as (
@@ -30,28 +26,28 @@ periods as (
     select
         environments.environment,
         environments.newest_capacity_event_at,
-        starts.bucket_at,
-        starts.bucket_at + clock.period as ends_at,
-        starts.bucket_at = clock.period_starts_at as is_unfinished
+        begun.bucket_at,
+        begun.bucket_at + clock.period as ends_at,
+        begun.bucket_at = clock.period_starts_at as is_unfinished,
+        least(begun.bucket_at + clock.period, clock.judged_at) as judged_at
     from environments
     cross join clock
     cross join lateral generate_series(
-        clock.period_starts_at - 24 * clock.period, clock.period_starts_at, clock.period
-    ) as starts (bucket_at)
+        clock.oldest_period_starts_at, clock.period_starts_at, clock.period
+    ) as begun (bucket_at)
 ),
 
 final as (
     select
-        *,
-        exists (
-            select from {{ ref('maintenance_periods') }} as maintenance
-            where
-                maintenance.environment = periods.environment
-                and maintenance.restaurant_key = '(all)'
-                and maintenance.starts_at < least(periods.ends_at, (select judged_at from clock))
-                and maintenance.ends_at > periods.bucket_at
-        ) as is_in_maintenance
-    from periods
+        period.environment,
+        period.newest_capacity_event_at,
+        period.bucket_at,
+        period.ends_at,
+        period.is_unfinished,
+        period.judged_at,
+        {{ is_in_maintenance('period.environment', "'(all)'", 'period.bucket_at', 'period.judged_at') }}
+            as is_in_maintenance
+    from periods as period
 )
 
 select * from final

@@ -28,7 +28,7 @@ latencies as (
 period_counts as (
     select
         environment,
-        date_bin((select period from clock), bucket_at, '2000-01-01 00:00:00+00') as bucket_at,
+        {{ alert_period_start('bucket_at') }} as bucket_at,
         sum(assignment_count) as assignment_count,
         sum(fault_count) as fault_count,
         sum(request_count) as request_count,
@@ -38,8 +38,8 @@ period_counts as (
         sum(unclassified_count) as unclassified_count,
         sum(double_booking_count) as double_booking_count
     from counts
-    where grain = (select case when is_shorter_than_a_minute then 'period' else 'minute' end from clock)
-    group by 1, 2
+    where grain = case when {{ alert_clock('is_shorter_than_a_minute') }} then 'period' else 'minute' end
+    group by environment, {{ alert_period_start('bucket_at') }}
 ),
 
 {# Alerts on a share of what happened in the period: what is bad, and of what. #}
@@ -96,7 +96,7 @@ burning as (
         ('budget_burn', interval '3 days', interval '6 hours')
     ) as windows (alert, long_window, short_window)
     -- These have no recovery of their own to remember, so the newest are enough.
-    where finished.bucket_at >= (select period_starts_at - 6 * period from clock)
+    where finished.bucket_at >= {{ alert_clock('period_starts_at - 6 * period') }}
 ),
 
 -- Windows of up to six hours end to the minute; longer ones are made of whole hours, and of minutes since the last.
@@ -105,36 +105,43 @@ burnt as (
         burning.alert,
         burning.environment,
         burning.bucket_at,
-        coalesce(sum(counts.assignment_count + counts.fault_count) filter (where within.is_long), 0) as long_requests,
-        coalesce(sum(counts.fault_count) filter (where within.is_long), 0) as long_faults,
-        coalesce(sum(counts.assignment_count + counts.fault_count) filter (where within.is_short), 0) as short_requests,
-        coalesce(sum(counts.fault_count) filter (where within.is_short), 0) as short_faults
+        {% set is_long %}case
+            when burning.long_window <= interval '6 hours'
+                then counts.grain = 'minute' and counts.bucket_at >= burning.ends_at - burning.long_window
+            when counts.grain = 'minute' then counts.bucket_at >= burning.hour_at
+            else counts.bucket_at >= burning.hour_at - burning.long_window
+        end{% endset %}
+        {% set is_short %}counts.grain = 'minute' and counts.bucket_at >= burning.ends_at - burning.short_window{% endset %}
+        coalesce(sum(counts.assignment_count + counts.fault_count) filter (where {{ is_long }}), 0) as long_requests,
+        coalesce(sum(counts.fault_count) filter (where {{ is_long }}), 0) as long_faults,
+        coalesce(sum(counts.assignment_count + counts.fault_count) filter (where {{ is_short }}), 0) as short_requests,
+        coalesce(sum(counts.fault_count) filter (where {{ is_short }}), 0) as short_faults
     from burning
     left join counts
         on
             burning.environment = counts.environment
             and (
                 (counts.grain = 'minute' and counts.bucket_at <= burning.ends_at - interval '1 minute')
-                or (counts.grain = 'hour' and counts.bucket_at < burning.hour_at)
+                or (counts.grain = 'hour' and burning.hour_at > counts.bucket_at)
             )
-    left join lateral (
-        select
-            case
-                when burning.long_window <= interval '6 hours'
-                    then counts.grain = 'minute' and counts.bucket_at >= burning.ends_at - burning.long_window
-                when counts.grain = 'minute' then counts.bucket_at >= burning.hour_at
-                else counts.bucket_at >= burning.hour_at - burning.long_window
-            end as is_long,
-            counts.grain = 'minute' and counts.bucket_at >= burning.ends_at - burning.short_window as is_short
-    ) as within on true
     group by burning.alert, burning.environment, burning.bucket_at
+),
+
+burning_alerts as (
+    select
+        rules.alert,
+        finished.environment,
+        finished.bucket_at
+    from finished
+    cross join rules
+    where rules.alert in ('fast_burn', 'slow_burn', 'budget_burn')
 ),
 
 burns as (
     select
-        finished_alerts.alert,
-        finished_alerts.environment,
-        finished_alerts.bucket_at,
+        burning_alerts.alert,
+        burning_alerts.environment,
+        burning_alerts.bucket_at,
         least(
             burnt.long_faults / cast(nullif(burnt.long_requests, 0) as float8),
             -- Nothing within the short window is nothing that burns now.
@@ -143,21 +150,13 @@ burns as (
         coalesce(burnt.long_requests, 0) as sample_count,
         coalesce(burnt.long_faults, 0) as fault_count,
         cast(null as float8) as threshold
-    from (
-        select
-            rules.alert,
-            finished.environment,
-            finished.bucket_at
-        from finished
-        cross join rules
-        where rules.alert in ('fast_burn', 'slow_burn', 'budget_burn')
-    ) as finished_alerts
+    from burning_alerts
     cross join clock
     left join burnt
         on
-            finished_alerts.alert = burnt.alert
-            and finished_alerts.environment = burnt.environment
-            and finished_alerts.bucket_at = burnt.bucket_at
+            burning_alerts.alert = burnt.alert
+            and burning_alerts.environment = burnt.environment
+            and burning_alerts.bucket_at = burnt.bucket_at
 ),
 
 -- An hour that ends with the period, beside the hours of the days before that have most of it in common.
@@ -173,7 +172,7 @@ cutoffs as (
             finished.environment = counts.environment
             and counts.grain = 'minute'
             and counts.bucket_at >= finished.ends_at - interval '1 hour'
-            and counts.bucket_at < finished.ends_at
+            and finished.ends_at > counts.bucket_at
     group by finished.environment, finished.bucket_at, finished.ends_at
 ),
 
@@ -209,7 +208,7 @@ usual as (
         on
             usual_hours.environment = counts.environment
             and counts.grain = 'hour'
-            and usual_hours.usual_hour_at - days_back.days * interval '24 hours' = counts.bucket_at
+            and counts.bucket_at = usual_hours.usual_hour_at - days_back.days * interval '24 hours'
     group by usual_hours.environment, usual_hours.usual_hour_at
     having count(*) >= 7
 ),
@@ -222,8 +221,9 @@ spikes as (
         case when usual.median_count is not null then cast(cutoffs.cutoff_count as float8) end as value,
         cutoffs.cutoff_count as sample_count,
         cast(null as bigint) as fault_count,
-        greatest(cast(3 * usual.median_count as float8), (select breach from rules where alert = 'cutoff_spike')) as threshold
+        greatest(cast(3 * usual.median_count as float8), rules.breach) as threshold
     from cutoffs
+    inner join rules on rules.alert = 'cutoff_spike'
     left join usual
         on cutoffs.environment = usual.environment and cutoffs.usual_hour_at = usual.usual_hour_at
 ),
@@ -235,27 +235,35 @@ pairs as materialized (
     from {{ ref('double_bookings') }}
 ),
 
+pair_counts as (
+    select
+        periods.environment,
+        periods.bucket_at,
+        count(*) as pair_count
+    from periods
+    inner join pairs
+        on
+            -- A pair without an environment (the database lost its settings) counts in each rather than in none.
+            periods.environment = coalesce(pairs.environment, periods.environment)
+            and periods.ends_at > pairs.began_at
+    group by periods.environment, periods.bucket_at
+),
+
 -- Pairs that stand now, whenever they began, and those that were found in the period, though they may have ended.
 double_bookings as (
     select
         'double_booking' as alert,
         periods.environment,
         periods.bucket_at,
-        cast(greatest(
-            coalesce(period_counts.double_booking_count, 0),
-            (
-                select count(*) from pairs
-                where
-                    (pairs.environment = periods.environment or pairs.environment is null)
-                    and pairs.began_at < periods.ends_at
-            )
-        ) as float8) as value,
+        cast(greatest(period_counts.double_booking_count, pair_counts.pair_count, 0) as float8) as value,
         cast(null as bigint) as sample_count,
         cast(null as bigint) as fault_count,
         cast(null as float8) as threshold
     from periods
     left join period_counts
         on periods.environment = period_counts.environment and periods.bucket_at = period_counts.bucket_at
+    left join pair_counts
+        on periods.environment = pair_counts.environment and periods.bucket_at = pair_counts.bucket_at
 ),
 
 newest as (
@@ -267,31 +275,27 @@ newest as (
 ),
 
 -- Of the environment that this database's holds and pipeline belong to; of others only events are here.
-silences as (
+unheard_holds as (
     select
-        clock.stored_environment as environment,
-        unheard.first_hold_at,
-        unheard.newest_hold_at - newest.capacity_event_at as hold_lag,
-        runs.run_ended_at
-    from clock
-    left join newest on clock.stored_environment = newest.environment
-    left join lateral (
-        select
-            min(created_at) as first_hold_at,
-            max(created_at) as newest_hold_at
-        from {{ ref('stg_holds__hold_windows') }}
-        where
-            created_at > coalesce(newest.capacity_event_at, '-infinity') + interval '5 minutes'
+        newest.environment,
+        min(windows.created_at) as first_hold_at,
+        max(windows.created_at) - max(newest.capacity_event_at) as hold_lag
+    from newest
+    inner join clock on newest.environment = clock.stored_environment
+    inner join {{ ref('stg_holds__hold_windows') }} as windows
+        on
+            windows.created_at > coalesce(newest.capacity_event_at, '-infinity') + interval '5 minutes'
             -- Both ends, so that the planner takes it for few rows and reads the index of the newest.
-            and created_at <= clock.judged_at + interval '1 day'
-    ) as unheard on true
-    left join lateral (
-        select max(occurred_at) as run_ended_at
-        from {{ ref('stg_holds__events') }}
-        where
-            event_type in ('pipeline.run.succeeded', 'pipeline.run.failed')
-            and environment = clock.stored_environment
-    ) as runs on true
+            and windows.created_at <= clock.judged_at + interval '1 day'
+    group by newest.environment
+),
+
+runs as (
+    select max(events.occurred_at) as run_ended_at
+    from {{ ref('stg_holds__events') }} as events
+    inner join clock on events.environment = clock.stored_environment
+    -- The words of the index that finds them among all events.
+    where events.event_type in ('pipeline.run.succeeded', 'pipeline.run.failed')
 ),
 
 -- A silence that goes on breaches in every period that ended after it had become too long.
@@ -300,20 +304,22 @@ stale as (
         'telemetry_stale' as alert,
         periods.environment,
         periods.bucket_at,
-        case
-            when silences.first_hold_at <= moments.at
-                then coalesce(extract(epoch from silences.hold_lag), extract(epoch from moments.at - silences.first_hold_at))
-            when coalesce(silences.run_ended_at + interval '15 minutes' <= moments.at, silences.environment is not null)
-                then coalesce(extract(epoch from moments.at - silences.run_ended_at), 'infinity')
+        cast(case
+            when unheard_holds.first_hold_at <= periods.judged_at
+                then coalesce(extract(epoch from unheard_holds.hold_lag), 'infinity')
+            when
+                periods.environment = clock.stored_environment
+                and coalesce(runs.run_ended_at + interval '15 minutes' <= periods.judged_at, true)
+                then coalesce(extract(epoch from periods.judged_at - runs.run_ended_at), 'infinity')
             else 0
-        end::float8 as value,
+        end as float8) as value,
         cast(null as bigint) as sample_count,
         cast(null as bigint) as fault_count,
         cast(null as float8) as threshold
     from periods
     cross join clock
-    cross join lateral (select least(periods.ends_at, clock.judged_at) as at) as moments
-    left join silences on periods.environment = silences.environment
+    cross join runs
+    left join unheard_holds on periods.environment = unheard_holds.environment
 ),
 
 contradictions as (
@@ -331,7 +337,7 @@ contradictions as (
             finished.environment = counts.environment
             and counts.grain = 'minute'
             and counts.bucket_at >= finished.ends_at - interval '1 hour'
-            and counts.bucket_at < finished.ends_at
+            and finished.ends_at > counts.bucket_at
     group by finished.environment, finished.bucket_at
 ),
 

@@ -40,7 +40,8 @@ final as (
         rolled.window_hours,
         cast(rolled.request_count as bigint) as request_count,
         cast(rolled.fault_count as bigint) as fault_count,
-        rolled.fault_count / cast(nullif(rolled.request_count, 0) as float8) / (1 - objectives.success_objective) as burn_rate
+        rolled.fault_count / cast(nullif(rolled.request_count, 0) as float8)
+        / (1 - objectives.success_objective) as burn_rate
     from rolled
     cross join objectives
 )

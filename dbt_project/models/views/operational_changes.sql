@@ -36,7 +36,7 @@ final as (
                     'strict conflicts were switched '
                     || case when {{ json_flag('context', 'enabled') }} then 'on' else 'OFF' end
             when 'capacity.flags.changed'
-                then concat_ws(' ', coalesce(context ->> 'flag', 'a flag'), coalesce(context ->> 'action', 'was changed'))
+                then coalesce(context ->> 'flag', 'a flag') || ' ' || coalesce(context ->> 'action', 'was changed')
             when 'capacity.rollout.advanced'
                 then concat_ws(' ', coalesce(context ->> 'flag', 'a rollout'), 'went on to', context ->> 'stage')
             else concat_ws(' ', coalesce(context ->> 'flag', 'a rollout'), 'was held back at', context ->> 'stage')
