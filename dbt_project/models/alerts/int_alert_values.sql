@@ -305,7 +305,7 @@ stale as (
         periods.environment,
         periods.bucket_at,
         cast(case
-            when unheard_holds.first_hold_at <= periods.judged_at
+            when unheard_holds.first_hold_at <= case when periods.is_unfinished then 'infinity' else periods.ends_at end
                 then coalesce(extract(epoch from unheard_holds.hold_lag), 'infinity')
             when
                 periods.environment = clock.stored_environment
