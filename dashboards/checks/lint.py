@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dashboards.catalogue import ANALYTICS_SCHEMA, VIEWS
+from dashboards.checks.check import CheckResult, Material
 from dashboards.checks.findings import Finding
+from dashboards.checks.loading import load
 from dashboards.checks.macros import TimeRange, expand, variables_of
 from dashboards.checks.runbooks import why_dead
 from dashboards.errors import MacroError
@@ -26,6 +28,19 @@ _CTE = re.compile(
 
 Json = dict[str, Any]
 _Say = Callable[[str, str, str, str], Finding]
+
+
+def check_dashboards(material: Material) -> CheckResult:
+    """Lint every dashboard, and see that no two have one uid."""
+    dashboards, findings = load(material.directory, "grafana")
+    uids: dict[str, str] = {}
+    for file, dashboard in dashboards.items():
+        findings += lint_dashboard(file, dashboard, material.runbooks)
+        uid = str(dashboard.get("uid"))
+        if uid in uids:
+            findings.append(Finding("duplicate-uid", file, "", f"{uids[uid]} has its uid.", "Give it one of its own."))
+        uids.setdefault(uid, file)
+    return CheckResult(findings, f"{len(dashboards)} dashboards")
 
 
 def lint_dashboard(file: str, dashboard: Json, runbooks: Path | None) -> list[Finding]:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dashboards.catalogue import RUNBOOK_BASE_URL
+from dashboards.checks.check import CheckResult, Material
 from dashboards.checks.findings import Finding
+from dashboards.checks.loading import load
 from dashboards.checks.runbooks import why_dead
 
 KNOWN_KEYS = frozenset({"message", "name", "options", "priority", "query", "tags", "type"})
@@ -40,6 +42,14 @@ _HANDLE = re.compile(r"(?:^|\s)@[\w-]+")
 
 Json = dict[str, Any]
 _Say = Callable[[str, str, str, str], Finding]
+
+
+def check_monitors(material: Material) -> CheckResult:
+    """Lint every monitor."""
+    monitors, findings = load(material.directory, "datadog/monitors")
+    for file, monitor in monitors.items():
+        findings += lint_monitor(file, monitor, material.runbooks)
+    return CheckResult(findings, f"{len(monitors)} monitors")
 
 
 def lint_monitor(file: str, monitor: Json, runbooks: Path | None) -> list[Finding]:
