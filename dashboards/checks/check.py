@@ -7,7 +7,8 @@ To add one, write a function ``Material -> CheckResult`` and list it in :mod:`da
         if program is None:
             return CheckResult.skip("promtool is not installed.", "apt-get install prometheus")
         files = sorted((material.directory / "prometheus" / "rules").glob("*.yaml"))
-        return CheckResult([finding for file in files for finding in _findings(program, file)], f"{len(files)} files")
+        findings = [finding for file in files for finding in _findings(program, file)]
+        return CheckResult(findings, counted(len(files), "file"))
 
 A check never raises because of what is in a file: that is a finding. It skips itself where something that it needs is
 not on this machine, and says what installs it: a skip is never silent, and ``--strict`` fails on it.
@@ -23,6 +24,11 @@ from typing import Any
 import psycopg
 
 from dashboards.checks.findings import Finding
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words: ``1 file``, ``2 files``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Skipped:
 
     Attributes:
         reason: One sentence: what is missing.
-        install: The line that installs it.
+        install: The line that installs it, or what else to do to have it run.
     """
 
     reason: str

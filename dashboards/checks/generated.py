@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.checks.check import CheckResult, Material
+from dashboards.checks.check import CheckResult, Material, counted
 from dashboards.checks.findings import Finding
 from dashboards.files import DASHBOARDS_DIR, differences, generate
 
@@ -20,4 +20,4 @@ def check_generated(material: Material) -> CheckResult:
         findings.append(
             Finding("not-regenerated", file, "", f"It {how}.", "Run holdwatch dashboards build, and commit the files.")
         )
-    return CheckResult(findings, f"{len(generate())} files")
+    return CheckResult(findings, counted(len(generate()), "file"))

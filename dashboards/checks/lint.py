@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboards.catalogue import ANALYTICS_SCHEMA, VIEWS
-from dashboards.checks.check import CheckResult, Material
+from dashboards.checks.check import CheckResult, Material, counted
 from dashboards.checks.findings import Finding
 from dashboards.checks.loading import load
 from dashboards.checks.macros import TimeRange, expand, variables_of
@@ -40,7 +40,7 @@ def check_dashboards(material: Material) -> CheckResult:
         if uid in uids:
             findings.append(Finding("duplicate-uid", file, "", f"{uids[uid]} has its uid.", "Give it one of its own."))
         uids.setdefault(uid, file)
-    return CheckResult(findings, f"{len(dashboards)} dashboards")
+    return CheckResult(findings, counted(len(dashboards), "dashboard"))
 
 
 def lint_dashboard(file: str, dashboard: Json, runbooks: Path | None) -> list[Finding]:

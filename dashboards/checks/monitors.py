@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboards.catalogue import RUNBOOK_BASE_URL
-from dashboards.checks.check import CheckResult, Material
+from dashboards.checks.check import CheckResult, Material, counted
 from dashboards.checks.findings import Finding
 from dashboards.checks.loading import load
 from dashboards.checks.runbooks import why_dead
@@ -49,7 +49,7 @@ def check_monitors(material: Material) -> CheckResult:
     monitors, findings = load(material.directory, "datadog/monitors")
     for file, monitor in monitors.items():
         findings += lint_monitor(file, monitor, material.runbooks)
-    return CheckResult(findings, f"{len(monitors)} monitors")
+    return CheckResult(findings, counted(len(monitors), "monitor"))
 
 
 def lint_monitor(file: str, monitor: Json, runbooks: Path | None) -> list[Finding]:

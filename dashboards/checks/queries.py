@@ -101,7 +101,7 @@ def check_queries(material: Material) -> CheckResult:
     report = run_queries(material.connection, load(material.directory, "grafana")[0])
     return CheckResult(
         report.findings,
-        f"{len(report.runs)} queries",
+        f"{len(report.runs)} runs of queries",
         [f"{place}: nothing to show yet" for place in report.empty_under_all],
     )
 

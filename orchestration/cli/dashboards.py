@@ -6,21 +6,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import psycopg
 import typer
 from rich.table import Column, Table
 
 import dashboards
+from dashboards.checks import CHECKS, Check, CheckResult, Material
+from dashboards.checks.check import counted
 from dashboards.files import DASHBOARDS_DIR
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.database import open_database
 from orchestration.paths import PROJECT_ROOT
-
-if TYPE_CHECKING:
-    from dashboards.checks import Check, CheckResult
 
 app = typer.Typer(no_args_is_help=True, help="The Grafana dashboards and Datadog monitors: generate and check.")
 
@@ -75,8 +74,6 @@ def check(
 
     A check that lacks a tool is SKIPPED, and says what installs it.
     """
-    from dashboards.checks import CHECKS, Material  # noqa: PLC0415  slow to import
-
     chosen = _chosen(CHECKS, only, queries)
     done: list[tuple[Check, CheckResult]] = []
     with _connection(any(one.needs_database for one in chosen)) as connection:
@@ -97,8 +94,7 @@ def check(
     if json:
         print_json({"is_ok": is_ok, "checks": [_as_json(*one) for one in done]})
     else:
-        counted = "1 finding" if found == 1 else f"{found} findings"
-        notes.print(f"{counted}; {len(done) - skipped} checks ran, {skipped} skipped.")
+        notes.print(f"{counted(found, 'finding')}; {counted(len(done) - skipped, 'check')} ran, {skipped} skipped.")
     if not is_ok:
         raise typer.Exit(1)
 
@@ -121,10 +117,9 @@ def _connection(is_needed: bool) -> Iterator[psycopg.Connection[Any] | None]:
 
 def _print_result(one: Check, result: CheckResult) -> None:
     if result.skipped is not None:
-        said, what = "SKIPPED", f"{result.skipped.reason} To install it: {result.skipped.install}"
+        said, what = "SKIPPED", f"{result.skipped.reason} To run it: {result.skipped.install}"
     elif result.findings:
-        count = len(result.findings)
-        said, what = "FOUND", f"{count} finding{'s' if count > 1 else ''} in {result.looked_at}"
+        said, what = "FOUND", f"{counted(len(result.findings), 'finding')} in {result.looked_at}"
     else:
         said, what = "ok", f"{result.looked_at}: {one.purpose}"
     results.print(f"{one.name:<16} {said:<8} {what}", soft_wrap=True)
