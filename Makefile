@@ -12,6 +12,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile
 # Of the history that `make bench` makes up and asks.
 EVENTS ?= 1000000
+# What only the checks of generated files use; nobody needs Node to run holdwatch.
+NODE_DIR := dashboards/checks/node
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: help
@@ -52,6 +54,26 @@ check: $(VENV)/developing ## Format, lint, types, layering, SQL style, generated
 	$(BIN)/sqlfluff lint --processes 2 dbt_project
 	$(BIN)/sqlfluff lint --templater placeholder holds_core/sql
 	$(BIN)/holdwatch dashboards check --no-queries
+
+.PHONY: check-full
+check-full: $(VENV)/developing check-tools ## What ops load, by every tool there is for it; a check that lacks its tool fails
+	@$(BIN)/python -m tests.dashboards.full
+
+# As root on Debian what is missing is installed; elsewhere the checks say what to install.
+.PHONY: check-tools
+check-tools:
+	@if command -v npm > /dev/null; then $(MAKE) --silent $(NODE_DIR)/node_modules/.package-lock.json; fi
+	@if ! command -v promtool > /dev/null || ! command -v amtool > /dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+			echo "Installing promtool and amtool (Debian's prometheus and prometheus-alertmanager) …" >&2; \
+			DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
+				prometheus prometheus-alertmanager > /dev/null; \
+		fi; fi
+
+$(NODE_DIR)/node_modules/.package-lock.json: $(NODE_DIR)/package-lock.json
+	@echo "Installing the TypeScript compiler and Grafana's types into $(NODE_DIR)/node_modules/ …" >&2
+	@npm ci --prefix $(NODE_DIR) --ignore-scripts --silent
+	@touch $@
 
 .PHONY: setup
 setup: $(VENV)/running ## Create the environment alone, in .venv/

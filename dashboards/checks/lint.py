@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from dashboards.catalogue import ANALYTICS_SCHEMA, VIEWS
+from dashboards.checks.check import CheckResult, Material, counted
 from dashboards.checks.findings import Finding
+from dashboards.checks.loading import load
 from dashboards.checks.macros import TimeRange, expand, variables_of
-from dashboards.checks.runbooks import why_dead
 from dashboards.errors import MacroError
 
 SCHEMA_VERSION = 42
@@ -28,13 +28,25 @@ Json = dict[str, Any]
 _Say = Callable[[str, str, str, str], Finding]
 
 
-def lint_dashboard(file: str, dashboard: Json, runbooks: Path | None) -> list[Finding]:
+def check_dashboards(material: Material) -> CheckResult:
+    """Lint every dashboard, and see that no two have one uid."""
+    dashboards, findings = load(material.directory, "grafana")
+    uids: dict[str, str] = {}
+    for file, dashboard in dashboards.items():
+        findings += lint_dashboard(file, dashboard)
+        uid = str(dashboard.get("uid"))
+        if uid in uids:
+            findings.append(Finding("duplicate-uid", file, "", f"{uids[uid]} has its uid.", "Give it one of its own."))
+        uids.setdefault(uid, file)
+    return CheckResult(findings, counted(len(dashboards), "dashboard"))
+
+
+def lint_dashboard(file: str, dashboard: Json) -> list[Finding]:
     """Return what is wrong with one dashboard.
 
     Args:
         file: Its path, for the findings.
         dashboard: Its parsed JSON.
-        runbooks: The folder of the runbooks; None leaves the links' targets unchecked.
     """
 
     def say(check: str, place: str, problem: str, remedy: str) -> Finding:
@@ -45,7 +57,7 @@ def lint_dashboard(file: str, dashboard: Json, runbooks: Path | None) -> list[Fi
         *_lint_whole(dashboard, say),
         *_lint_layout(all_panels(dashboard), say),
         *(finding for panel in panels for finding in _lint_panel(panel, say)),
-        *(finding for panel in panels for finding in _lint_link(panel, runbooks, say)),
+        *(finding for panel in panels for finding in _lint_link(panel, say)),
         *_lint_queries(dashboard, panels, say),
     ]
 
@@ -158,14 +170,19 @@ def known_units() -> set[str]:
     return {value for name, value in vars(units).items() if not name.startswith("_") and isinstance(value, str)}
 
 
-def _lint_link(panel: Json, runbooks: Path | None, say: _Say) -> Iterator[Finding]:
+def _lint_link(panel: Json, say: _Say) -> Iterator[Finding]:
     urls = [link.get("url", "") for link in panel.get("links") or [] if link.get("title") == "Runbook"]
     if not urls:
         yield say("missing-runbook", place_of(panel), "It links to no runbook.", 'Add a link with the title "Runbook".')
     for url in urls:
-        problem = why_dead(url, RUNBOOKS_VARIABLE, runbooks) if runbooks is not None else None
-        if problem is not None:
-            yield say("dead-runbook", place_of(panel), problem, "Write the page, or correct the link.")
+        # Where it leads is followed by the check of the runbooks, once for all formats.
+        if not url.startswith(f"{RUNBOOKS_VARIABLE}/"):
+            yield say(
+                "fixed-runbook",
+                place_of(panel),
+                f"{url} does not begin with {RUNBOOKS_VARIABLE}/.",
+                "Begin it with the variable, so that who loads the dashboard says where the runbooks are.",
+            )
 
 
 def _lint_queries(dashboard: Json, panels: list[Json], say: _Say) -> Iterator[Finding]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from dashboards.catalogue import RUNBOOK_BASE_URL
+from dashboards.checks.check import CheckResult, Material, counted
 from dashboards.checks.findings import Finding
-from dashboards.checks.runbooks import why_dead
+from dashboards.checks.loading import load
 
 KNOWN_KEYS = frozenset({"message", "name", "options", "priority", "query", "tags", "type"})
 KNOWN_TYPES = frozenset({"metric alert", "query alert"})
@@ -35,27 +35,34 @@ _QUERY = re.compile(
     r"(?P<comparison>>=|>|<=|<) (?P<threshold>-?\d+(?:\.\d+)?)"
 )
 _MINUTES = {"m": 1, "h": 60, "d": 1440}
-_RUNBOOK = re.compile(r"Runbook: (\S+)")
+_RUNBOOK = re.compile(rf"Runbook: {re.escape(RUNBOOK_BASE_URL)}/\S")
 _HANDLE = re.compile(r"(?:^|\s)@[\w-]+")
 
 Json = dict[str, Any]
 _Say = Callable[[str, str, str, str], Finding]
 
 
-def lint_monitor(file: str, monitor: Json, runbooks: Path | None) -> list[Finding]:
+def check_monitors(material: Material) -> CheckResult:
+    """Lint every monitor."""
+    monitors, findings = load(material.directory, "datadog/monitors")
+    for file, monitor in monitors.items():
+        findings += lint_monitor(file, monitor)
+    return CheckResult(findings, counted(len(monitors), "monitor"))
+
+
+def lint_monitor(file: str, monitor: Json) -> list[Finding]:
     """Return what is wrong with one monitor.
 
     Args:
         file: Its path, for the findings.
         monitor: Its parsed JSON, the body of the API's create call.
-        runbooks: The folder of the runbooks; None leaves the link's target unchecked.
     """
 
     def say(check: str, place: str, problem: str, remedy: str) -> Finding:
         return Finding(check, file, place, problem, remedy)
 
     options = monitor.get("options") or {}
-    findings = [*_lint_keys(monitor, options, say), *_lint_message(monitor, runbooks, say)]
+    findings = [*_lint_keys(monitor, options, say), *_lint_message(monitor, say)]
     match = _QUERY.fullmatch(str(monitor.get("query", "")))
     if match is None:
         return [
@@ -122,11 +129,12 @@ def _lint_no_data(match: re.Match[str], options: Json, say: _Say) -> Iterator[Fi
         )
 
 
-def _lint_message(monitor: Json, runbooks: Path | None, say: _Say) -> Iterator[Finding]:
+def _lint_message(monitor: Json, say: _Say) -> Iterator[Finding]:
     message = str(monitor.get("message", ""))
-    if (link := _RUNBOOK.search(message)) is None:
-        yield say("missing-runbook", "message", "It links to no runbook.", 'Add a line "Runbook: <link>".')
-    elif runbooks is not None and (problem := why_dead(link[1], RUNBOOK_BASE_URL, runbooks)) is not None:
-        yield say("dead-runbook", "message", problem, "Write the page, or correct the link.")
+    # Where it leads is followed by the check of the runbooks, once for all formats.
+    if _RUNBOOK.search(message) is None:
+        yield say(
+            "missing-runbook", "message", "It links to no runbook.", f'Add a line "Runbook: {RUNBOOK_BASE_URL}/…".'
+        )
     if _HANDLE.search(message) is None:
         yield say("monitor-handle", "message", "It notifies nobody.", "Add an @handle.")

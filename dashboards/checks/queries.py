@@ -15,8 +15,10 @@ import psycopg
 from psycopg import sql as psycopg_sql
 
 from dashboards.catalogue import ANALYTICS_SCHEMA, READER_ROLE
+from dashboards.checks.check import CheckResult, Material
 from dashboards.checks.findings import Finding
 from dashboards.checks.lint import all_panels, place_of, relations, variables_in
+from dashboards.checks.loading import load
 from dashboards.checks.macros import All, Choice, TimeRange, expand
 from dashboards.errors import MacroError, ReaderRoleError
 
@@ -85,6 +87,23 @@ class QueryReport:
         queries = {run.query for run in self.runs if run.case == "All"}
         filled = {run.query for run in self.runs if run.case == "All" and run.rows}
         return sorted(f"{query.file}, {query.place}, query {query.ref_id}" for query in queries - filled)
+
+
+def check_queries(material: Material) -> CheckResult:
+    """Run every query for every case; panels that show nothing yet are notes.
+
+    Raises:
+        ReaderRoleError: The connection may not act as ``analytics_reader``, or there is no such role.
+        psycopg.OperationalError: The connection was lost.
+    """
+    if material.connection is None:
+        return CheckResult.skip("No database was asked.", "holdwatch dashboards check")
+    report = run_queries(material.connection, load(material.directory, "grafana")[0])
+    return CheckResult(
+        report.findings,
+        f"{len(report.runs)} runs of queries",
+        [f"{place}: nothing to show yet" for place in report.empty_under_all],
+    )
 
 
 def queries_of(file: str, dashboard: Json) -> list[Query]:

@@ -1,12 +1,42 @@
-"""Whether a runbook link leads to a heading that exists."""
+"""Whether every runbook link leads to a heading that exists."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+from dashboards.catalogue import RUNBOOK_BASE_URL
+from dashboards.checks.check import CheckResult, Material, counted
+from dashboards.checks.findings import Finding
+from dashboards.files import GENERATED_FOLDERS
+
+BASES = (RUNBOOK_BASE_URL, "${runbooks}")
+"""What a link begins with: where docs/runbooks is published, and the variable of a dashboard that says so."""
+
+_SUFFIXES = {".json", ".yaml", ".yml"}
+_LINK = re.compile(rf"(?:{'|'.join(re.escape(base) for base in BASES)})/(?P<page>[\w.-]+)(?:#(?P<anchor>[\w-]+))?")
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def check_runbooks(material: Material) -> CheckResult:
+    """Follow every link of every file, whatever its format."""
+    if material.runbooks is None:
+        return CheckResult.skip("docs/runbooks is not here.", "holdwatch dashboards check, in a checkout")
+    pages = {path.name: anchors(path.read_text(encoding="utf-8")) for path in sorted(material.runbooks.glob("*.md"))}
+    findings = []
+    links = 0
+    for path in _files(material.directory):
+        file = path.relative_to(material.directory).as_posix()
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+            for match in _LINK.finditer(line):
+                links += 1
+                if problem := _why_dead(match["page"], match["anchor"], pages):
+                    findings.append(
+                        Finding("dead-runbook", file, f"line {number}", problem, "Write the page, or correct the link.")
+                    )
+    return CheckResult(findings, counted(links, "link"))
 
 
 def anchors(markdown: str) -> set[str]:
@@ -15,20 +45,14 @@ def anchors(markdown: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def why_dead(url: str, base: str, runbooks: Path) -> str | None:
-    """Return what is wrong with a runbook link, None if it leads to a heading of a page in ``runbooks``.
+def _files(directory: Path) -> Iterator[Path]:
+    for folder in GENERATED_FOLDERS:
+        yield from sorted(path for path in (directory / folder).rglob("*") if path.suffix in _SUFFIXES)
 
-    Args:
-        url: The link, ``<base>/<page>.md#<anchor>``.
-        base: What comes before the page.
-        runbooks: The folder of the pages.
-    """
-    page, _, anchor = url.removeprefix(f"{base}/").partition("#")
-    if not url.startswith(f"{base}/"):
-        return f"{url} does not begin with {base}/."
-    path = runbooks / page
-    if not path.is_file():
+
+def _why_dead(page: str, anchor: str | None, pages: dict[str, set[str]]) -> str | None:
+    if page not in pages:
         return f"There is no page {page}."
-    if anchor not in anchors(path.read_text(encoding="utf-8")):
-        return f"{page} has no heading #{anchor}."
-    return None
+    if anchor is None:
+        return f"The link to {page} names no heading."
+    return None if anchor in pages[page] else f"{page} has no heading #{anchor}."

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
+import psycopg
 import typer
 from rich.table import Column, Table
 
 import dashboards
+from dashboards.checks import CHECKS, Check, CheckResult, Material
+from dashboards.checks.check import counted
 from dashboards.files import DASHBOARDS_DIR
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.database import open_database
 from orchestration.paths import PROJECT_ROOT
 
-if TYPE_CHECKING:
-    from dashboards.checks import Finding
-
 app = typer.Typer(no_args_is_help=True, help="The Grafana dashboards and Datadog monitors: generate and check.")
 
 RUNBOOKS_DIR = PROJECT_ROOT / "docs" / "runbooks"
+SCHEMAS_DIR = PROJECT_ROOT.parent / "shared" / "schemas"
+"""The published descriptions of the formats lie beside the checkout: they are others' work, and large."""
 
 DirectoryOption = Annotated[
     Path | None,
@@ -48,47 +53,82 @@ def build(directory: DirectoryOption = None, json: JsonOption = False) -> None:
 def check(
     directory: DirectoryOption = None,
     queries: Annotated[
-        bool, typer.Option("--queries/--no-queries", help="Also run every panel's SQL on the database, read-only.")
+        bool, typer.Option("--queries/--no-queries", help="Also run every query on the database, read-only.")
     ] = True,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="CHECK", help="Only this check; give it again for another one.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Also fail where a check is skipped.")] = False,
+    schemas: Annotated[
+        Path,
+        typer.Option(
+            envvar="HOLDWATCH_SCHEMAS",
+            file_okay=False,
+            show_default="../shared/schemas",
+            help="The folder with the published descriptions of the formats.",
+        ),
+    ] = SCHEMAS_DIR,
     json: JsonOption = False,
 ) -> None:
-    """Check the files: current, sound, and every query runs. Exits 1 if anything is found."""
-    from dashboards.checks import QueryReport, check_files, load, run_queries  # noqa: PLC0415  slow to import
+    """Check the files: current, sound, and every query runs. Exits 1 if anything is found.
 
-    target = DASHBOARDS_DIR if directory is None else directory
-    runbooks = RUNBOOKS_DIR if RUNBOOKS_DIR.is_dir() else None
-    if runbooks is None:
-        notes.print("SKIPPED runbook links: docs/runbooks is not here.")
-    findings = check_files(target, runbooks)
-    report = QueryReport((), ())
-    if queries:
-        notes.print("Running the queries ...")
-        with open_database(migrated=False) as database, connect(database.url) as connection:
-            report = run_queries(connection, load(target, "grafana")[0])
-        findings += report.findings
-    if json:
-        print_json(
-            {
-                "findings": [vars(finding) for finding in findings],
-                "queries_run": len(report.runs),
-                "empty_under_all": report.empty_under_all,
-            }
+    A check that lacks a tool is SKIPPED, and says what installs it.
+    """
+    chosen = _chosen(CHECKS, only, queries)
+    done: list[tuple[Check, CheckResult]] = []
+    with _connection(any(one.needs_database for one in chosen)) as connection:
+        material = Material(
+            directory=DASHBOARDS_DIR if directory is None else directory.absolute(),
+            runbooks=RUNBOOKS_DIR if RUNBOOKS_DIR.is_dir() else None,
+            schemas=schemas if schemas.is_dir() else None,
+            connection=connection,
         )
+        for one in chosen:
+            result = one.run(material)
+            done.append((one, result))
+            if not json:
+                _print_result(one, result)
+    found = sum(len(result.findings) for _, result in done)
+    skipped = sum(result.skipped is not None for _, result in done)
+    is_ok = not found and not (strict and skipped)
+    if json:
+        print_json({"is_ok": is_ok, "checks": [_as_json(*one) for one in done]})
     else:
-        _print_findings(findings)
-        for place in report.empty_under_all:
-            notes.print(f"Nothing to show yet: {place}")
-        counted = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
-        notes.print(f"{counted}; {len(report.runs)} queries ran.")
-    if findings:
+        notes.print(f"{counted(found, 'finding')}; {counted(len(done) - skipped, 'check')} ran, {skipped} skipped.")
+    if not is_ok:
         raise typer.Exit(1)
 
 
-def _print_findings(findings: list[Finding]) -> None:
-    if not findings:
+def _chosen(checks: Sequence[Check], only: list[str] | None, queries: bool) -> list[Check]:
+    if unknown := sorted(set(only or []) - {one.name for one in checks}):
+        names = ", ".join(one.name for one in checks)
+        raise typer.BadParameter(f"there is no check {unknown[0]!r}; there are: {names}", param_hint="--only")
+    return [one for one in checks if (not only or one.name in only) and (queries or not one.needs_database)]
+
+
+@contextmanager
+def _connection(is_needed: bool) -> Iterator[psycopg.Connection[Any] | None]:
+    if not is_needed:
+        yield None
         return
-    table = Table(*(Column(name, overflow="fold") for name in ("where", "problem", "remedy")), box=None)
-    for finding in findings:
-        where = f"{finding.file}, {finding.place}" if finding.place else finding.file
-        table.add_row(where, f"{finding.problem} ({finding.check})", finding.remedy)
-    results.print(table)
+    with open_database(migrated=False) as database, connect(database.url) as connection:
+        yield connection
+
+
+def _print_result(one: Check, result: CheckResult) -> None:
+    if result.skipped is not None:
+        said, what = "SKIPPED", f"{result.skipped.reason} To run it: {result.skipped.install}"
+    elif result.findings:
+        said, what = "FOUND", f"{counted(len(result.findings), 'finding')} in {result.looked_at}"
+    else:
+        said, what = "ok", f"{result.looked_at}: {one.purpose}"
+    results.print(f"{one.name:<16} {said:<8} {what}", soft_wrap=True)
+    for finding in result.findings:
+        results.print(f"  {finding}", soft_wrap=True)
+    for note in result.notes:
+        notes.print(f"  {note}")
+
+
+def _as_json(one: Check, result: CheckResult) -> dict[str, Any]:
+    outcome = "skipped" if result.skipped is not None else "findings" if result.findings else "ok"
+    return {"name": one.name, "purpose": one.purpose, "outcome": outcome} | asdict(result)

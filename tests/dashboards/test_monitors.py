@@ -14,9 +14,6 @@ import dashboards
 from dashboards.alerts import ALERTS, Alert, NoData
 from dashboards.catalogue import Threshold
 from dashboards.checks.monitors import lint_monitor
-from orchestration.paths import PROJECT_ROOT
-
-RUNBOOKS = PROJECT_ROOT / "docs" / "runbooks"
 
 Json = dict[str, Any]
 
@@ -56,9 +53,9 @@ MUTATIONS: dict[str, tuple[str, Callable[[Json], object]]] = {
     "silent on no data": ("monitor-no-data", lambda monitor: monitor["options"].pop("notify_no_data")),
     "impatient": ("monitor-no-data", lambda monitor: monitor["options"].update(no_data_timeframe=6)),
     "no runbook": ("missing-runbook", lambda monitor: monitor.update(message="Look! @pagerduty-holdwatch")),
-    "dead runbook": (
-        "dead-runbook",
-        lambda monitor: monitor.update(message=monitor["message"].replace("success-rate", "gone")),
+    "runbook elsewhere": (
+        "missing-runbook",
+        lambda monitor: monitor.update(message=monitor["message"].replace("holdwatch.example", "wiki.example")),
     ),
     "nobody told": ("monitor-handle", lambda monitor: monitor.update(message=monitor["message"].replace("@", ""))),
 }
@@ -69,10 +66,10 @@ def test_rule_fires(mutation: str) -> None:
     """One thing made wrong is found by its own rule."""
     check, mutate = MUTATIONS[mutation]
     monitor = copy.deepcopy(_monitor("success_rate_low"))
-    assert lint_monitor("one.json", monitor, RUNBOOKS) == []
+    assert lint_monitor("one.json", monitor) == []
     mutate(monitor)
 
-    findings = lint_monitor("one.json", monitor, RUNBOOKS)
+    findings = lint_monitor("one.json", monitor)
 
     assert check in {finding.check for finding in findings}
     assert {finding.check for finding in findings} <= {check, "monitor-recovery"}

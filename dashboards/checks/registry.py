@@ -1,0 +1,22 @@
+"""The checks, in the order in which they run: what is quick, and needs nothing, first."""
+
+from __future__ import annotations
+
+from dashboards.checks.check import Check
+from dashboards.checks.generated import check_generated
+from dashboards.checks.grafana_schema import check_schema
+from dashboards.checks.grafana_types import check_types
+from dashboards.checks.lint import check_dashboards
+from dashboards.checks.monitors import check_monitors
+from dashboards.checks.queries import check_queries
+from dashboards.checks.runbooks import check_runbooks
+
+CHECKS = (
+    Check("generated", "every file is what the catalogue generates", check_generated),
+    Check("grafana", "dashboards have what Grafana would not miss and people would", check_dashboards),
+    Check("grafana-types", "dashboards are what Grafana's own TypeScript types allow", check_types),
+    Check("grafana-schema", "dashboards fit the JSON Schema of Grafana's SDK", check_schema),
+    Check("datadog", "monitors have what Datadog would not miss and people would", check_monitors),
+    Check("runbooks", "every runbook link leads to a heading that exists", check_runbooks),
+    Check("queries", "every query runs, for every choice, as the role that Grafana uses", check_queries, True),
+)
