@@ -6,16 +6,13 @@ events as (
     ]) }}
 ),
 
-bucketed as (
-    {{ in_every_bucket('events') }}
+placed as (
+    {{ placed_in_buckets('events') }}
 ),
 
 final as (
     select
-        restaurant_key,
-        grain,
-        environment,
-        bucket_at,
+        {{ bucket_key(['environment']) }},
         cast(count(*) as integer) as event_count,
         cast(count(*) filter (where event_type = 'capacity.selector.assignment') as integer) as assignment_count,
         cast(count(*) filter (where event_type = 'capacity.selector.skipped') as integer) as skipped_count,
@@ -27,10 +24,10 @@ final as (
         cast(count(*) filter (where cutoff_kind = 'CUTOFF') as integer) as cutoff_count,
         cast(count(*) filter (where cutoff_kind = 'MANUAL') as integer) as manual_count,
         -- Where pipeline_freshness looks; in all other rows they would only take up room.
-        max(occurred_at) filter (where grain = 'day' and restaurant_key = '(all)') as newest_event_at,
-        max(recorded_at) filter (where grain = 'day' and restaurant_key = '(all)') as newest_recorded_at
-    from bucketed
-    group by restaurant_key, grain, environment, bucket_at
+        case when grouping(day_at) = 0 and grouping(restaurant_key) = 1 then max(occurred_at) end as newest_event_at,
+        case when grouping(day_at) = 0 and grouping(restaurant_key) = 1 then max(recorded_at) end as newest_recorded_at
+    from placed
+    {{ group_by_buckets(['environment']) }}
 )
 
 select * from final

@@ -6,31 +6,27 @@ selections as (
     ], where="event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')") }}
 ),
 
-latencies as (
-    select occurred_at, environment, restaurant_id, 'total' as phase, {{ sketch_index('total_ms') }} as sketch_index
-    from selections
-    where total_ms is not null
-    union all
-    select occurred_at, environment, restaurant_id, 'planner' as phase, {{ sketch_index('planner_ms') }} as sketch_index
-    from selections
-    where planner_ms is not null
+placed as (
+    {{ placed_in_buckets('selections') }}
 ),
 
-bucketed as (
-    {{ in_every_bucket('latencies') }}
+latencies as (
+    select *, 'total' as phase, {{ sketch_index('total_ms') }} as sketch_index
+    from placed
+    where total_ms is not null
+    union all
+    select *, 'planner' as phase, {{ sketch_index('planner_ms') }} as sketch_index
+    from placed
+    where planner_ms is not null
 ),
 
 final as (
     select
-        restaurant_key,
-        grain,
-        environment,
-        phase,
-        bucket_at,
+        {{ bucket_key(['environment', 'phase']) }},
         sketch_index,
-        count(*) as sample_count
-    from bucketed
-    group by restaurant_key, grain, environment, phase, bucket_at, sketch_index
+        cast(count(*) as integer) as sample_count
+    from latencies
+    {{ group_by_buckets(['environment', 'phase', 'sketch_index']) }}
 )
 
 select * from final
