@@ -36,74 +36,62 @@ select
 {%- endmacro %}
 
 
-{# The hook before a rollup's model: alone until the transaction ends, it settles what the model is to take in. #}
-{% macro begin_refresh() %}
-{% if execute %}
-    {% set rollup = this.identifier %}
-    {% set exists = load_relation(this) is not none %}
-    {% set rebuild_from = var('rebuild_from', none) %}
-    {% set rebuild_before = var('rebuild_before', none) %}
+{# Before the rows of a refresh, and alone until its transaction ends: settles what its unrolled view is to give it. #}
+{% macro settle_refresh(rollup, is_new) %}
+    {% set positions = ref('rollup_positions') %}
+    {% set mine = "rollup = '" ~ rollup.identifier ~ "'" %}
+    {% set rebuild_from, rebuild_before = var('rebuild_from', none), var('rebuild_before', none) %}
     {% if (rebuild_from is none) != (rebuild_before is none) %}
         {{ exceptions.raise_compiler_error("rebuild_from and rebuild_before belong together: the first UTC day to rebuild, and the first one after.") }}
     {% endif %}
-    select pg_advisory_xact_lock(hashtextextended('holdwatch.refresh.{{ rollup }}', 0));
-    -- Building the rollup from all of history spills to disk with the usual 4 MB, and takes half as long again.
+    {% set servers = run_query("select server_id = " ~ server_id() ~ " from " ~ positions ~ " where " ~ mine).columns[0].values() %}
+    {% set is_of_another_server = servers | length and not servers[0] %}
+
+    -- Building a rollup from all of history spills to disk with the usual 4 MB, and takes half as long again.
     set local work_mem = '{{ var("refresh_work_mem", "64MB") }}';
-    insert into {{ ref('rollup_positions') }} (rollup, position, server_id)
-    values ('{{ rollup }}', -1, {{ server_id() }})
-    on conflict (rollup) do nothing;
-    {% if run_query("select 1 from " ~ ref('rollup_positions') ~ " where rollup = '" ~ rollup ~ "' and server_id <> " ~ server_id()) | length %}
-        -- After a restore from a dump of another server: what it brought along has positions of that server, of which those
-        -- that this one has yet to come to would wait for it. They count as the first; a transaction of this server that may
-        -- still write has a lower one, and its events are not visible here.
+    {% if is_of_another_server %}
+        -- After a restore from a dump: the events that it brought along have positions of that server, of which those that
+        -- this one has yet to come to would wait for it. They count as the first; a transaction of this server that may still
+        -- write has a lower one, and its events are not visible here.
         update {{ source('holds', 'observability_events') }}
         set ingest_pos = 0
         where ingest_pos >= (pg_snapshot_xmax(pg_current_snapshot())::text)::bigint;
     {% endif %}
-    {% if not exists %}
-        update {{ ref('rollup_positions') }} set position = -1 where rollup = '{{ rollup }}';
+    {% if is_new or is_of_another_server or not servers or flags.FULL_REFRESH %}
+        {% set rebuild_from = none %}
+        insert into {{ positions }} (rollup, position, server_id)
+        values ('{{ rollup.identifier }}', -1, {{ server_id() }})
+        on conflict (rollup) do update set position = excluded.position, server_id = excluded.server_id;
+        -- By DELETE: readers go on seeing the old rows meanwhile.
+        delete from {{ rollup }};
     {% endif %}
-    update {{ ref('rollup_positions') }}
-    set
-        position = case when server_id = {{ server_id() }} {{ "and false" if flags.FULL_REFRESH }} then position else -1 end,
-        server_id = {{ server_id() }}
-    where rollup = '{{ rollup }}';
-    {% if exists %}
-        -- Rows of another server's time, or of a refresh in full. By DELETE: readers go on seeing the old ones meanwhile.
-        delete from {{ this }}
-        where (select position from {{ ref('rollup_positions') }} where rollup = '{{ rollup }}') = -1;
-    {% endif %}
-    {% if rebuild_from is not none and exists %}
-        delete from {{ this }}
-        where
-            bucket_at >= '{{ rebuild_from }}'::timestamp at time zone 'UTC'
-            and bucket_at < '{{ rebuild_before }}'::timestamp at time zone 'UTC';
+    {% if rebuild_from is not none %}
+        {% set first_day = "'" ~ rebuild_from ~ "'::timestamp at time zone 'UTC'" %}
+        {% set day_after = "'" ~ rebuild_before ~ "'::timestamp at time zone 'UTC'" %}
+        delete from {{ rollup }}
+        where bucket_at >= {{ first_day }} and bucket_at < {{ day_after }};
         -- What came in after the position is left to the next refresh.
-        update {{ ref('rollup_positions') }}
-        set
-            read_after = -1,
-            read_until = position,
-            read_from = '{{ rebuild_from }}'::timestamp at time zone 'UTC',
-            read_before = '{{ rebuild_before }}'::timestamp at time zone 'UTC'
-        where rollup = '{{ rollup }}';
+        update {{ positions }}
+        set read_after = -1, read_until = position, read_from = {{ first_day }}, read_before = {{ day_after }}
+        where {{ mine }};
     {% else %}
         -- Up to the oldest transaction that may still write: one with a lower id may commit after one with a higher id has.
-        update {{ ref('rollup_positions') }}
+        update {{ positions }}
         set
             read_after = position,
             read_until = greatest(position, (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint - 1),
             read_from = '-infinity',
             read_before = 'infinity'
-        where rollup = '{{ rollup }}';
+        where {{ mine }};
     {% endif %}
-{% endif %}
 {% endmacro %}
 
 
-{# The hook after it: moves the position on, and lets the live views read everything after it. #}
-{% macro end_refresh() %}
-{% if execute %}
-    update {{ ref('rollup_positions') }}
+{# After them: the position moves on, and the live views read everything after it. #}
+{% macro move_on(rollup) %}
+    {% set positions = ref('rollup_positions') %}
+    {% set mine = "rollup = '" ~ rollup.identifier ~ "'" %}
+    update {{ positions }}
     set
         position = greatest(position, read_until),
         refreshed_at = now(),
@@ -111,74 +99,85 @@ select
         read_until = 9223372036854775807,
         read_from = '-infinity',
         read_before = 'infinity'
-    where rollup = '{{ this.identifier }}';
+    where {{ mine }};
     -- What no view shows any more; once an hour, since it reads the whole rollup.
     with due as (
-        update {{ ref('rollup_positions') }}
+        update {{ positions }}
         set expired_at = now()
-        where rollup = '{{ this.identifier }}' and coalesce(expired_at < now() - interval '1 hour', true)
+        where {{ mine }} and coalesce(expired_at < now() - interval '1 hour', true)
         returning rollup
     )
-    delete from {{ this }}
-    where exists (select from due) and not {{ is_in_history('grain', 'bucket_at') }};
-{% endif %}
+    delete from {{ rollup }}
+    where exists (select from due) and not {{ is_in_history('grain', 'bucket_at') }}
 {% endmacro %}
 
 
-{#
-    The incremental strategy of the rollups: the model has merged what is new with the rows that it touches, so those rows
-    are replaced. The index on the unique key is probed for each, where a MERGE would read the whole rollup.
-#}
-{% macro get_incremental_replace_rows_sql(arg_dict) %}
-    {% set columns = arg_dict["dest_columns"] | map(attribute="quoted") | list %}
-    {% set key = arg_dict["unique_key"] %}
-    insert into {{ arg_dict["target_relation"] }} ({{ columns | join(", ") }})
-    select {{ columns | join(", ") }}
-    from {{ arg_dict["temp_relation"] }}
-    on conflict ({{ key | join(", ") }}) do update
-    set
-        {% for column in columns if column | replace('"', '') not in key -%}
-        {{ column }} = excluded.{{ column }}{{ "," if not loop.last }}
-        {% endfor %}
-{% endmacro %}
-
-
-{#
-    The closed rows that new ones are to be merged with. One probe of the index for each (LIMIT 1 keeps the planner from
-    making a join of it that reads the whole rollup); NULL keys there are none.
-#}
-{% macro rows_touched(rollup, new_rows, key) -%}
-select closed.*
-    from (select distinct {{ key | join(", ") }} from {{ new_rows }}) as touched
-    cross join lateral (
-        select * from {{ rollup }} as rolled_up
-        where
-            {% for column in key -%}
-            rolled_up.{{ column }} = touched.{{ column }}
-            {{ "and " if not loop.last }}
-            {%- endfor %}
-        limit 1
-    ) as closed
+{# The closed row of a rollup that has the same key. LIMIT 1 has its index probed, where a join would read all of the rollup. #}
+{% macro closed_row(rollup, relation, key, where="true") -%}
+(
+            select * from {{ rollup }} as rolled_up
+            where
+                {% for column in key -%}
+                rolled_up.{{ column }} = {{ relation }}.{{ column }}
+                and {% endfor -%}
+                {{ where }}
+            limit 1
+        )
 {%- endmacro %}
 
 
-{# Each row once per grain (minute, hour, day) and scope (its restaurant, all restaurants), as far as history reaches. #}
-{% macro in_every_bucket(relation) -%}
-{%- set rows = [] -%}
-{%- for grain in ('minute', 'hour', 'day') -%}
-    {%- do rows.append(["'" ~ grain ~ "'", bucket_start(grain, 'happened.occurred_at'), history_start(grain)]) -%}
-{%- endfor -%}
+{% macro with_closed_rows(rollup, new_rows, key) %}
+    {{- return(adapter.dispatch("with_closed_rows")(rollup, new_rows, key)) -}}
+{% endmacro %}
+
+{# New rows, and the closed ones that they are to be merged with. #}
+{% macro postgres__with_closed_rows(rollup, new_rows, key) -%}
+select * from {{ new_rows }}
+    union all
+    select closed.*
+    from {{ new_rows }} as touched
+    cross join lateral {{ closed_row(rollup, 'touched', key) }} as closed
+{%- endmacro %}
+
+
+{#
+    Events with the starts of the minute, hour and day that they fall into, and their restaurant's key; minute_at is NULL where
+    the minutes' history does not reach.
+#}
+{% macro placed_in_buckets(events) -%}
 select
-        buckets.grain,
-        buckets.bucket_at,
-        scopes.restaurant_key,
-        happened.*
-    from {{ relation }} as happened
-    {{ cross_join_rows("buckets", ["grain", "bucket_at", "history_start_at"], rows) }}
-    {{ cross_join_rows("scopes", ["restaurant_key"], [
-        ["coalesce(cast(happened.restaurant_id as " ~ text_type() ~ "), '(none)')"], ["'(all)'"],
-    ]) }}
-    where happened.occurred_at >= buckets.history_start_at
+        *,
+        coalesce(cast(restaurant_id as {{ text_type() }}), '(none)') as restaurant_key,
+        case when occurred_at >= {{ history_start('minute') }} then {{ bucket_start('minute', 'occurred_at') }} end as minute_at,
+        {{ bucket_start('hour', 'occurred_at') }} as hour_at,
+        {{ bucket_start('day', 'occurred_at') }} as day_at
+    from {{ events }}
+{%- endmacro %}
+
+
+{#
+    The GROUP BY of events that are so placed: by the given columns and by each bucket, for each restaurant and for all together.
+    One pass over the events, where joining each of them with its six buckets takes three times as long.
+#}
+{% macro group_by_buckets(columns, grains_of_restaurants=['minute', 'hour', 'day']) -%}
+group by
+        {% for column in columns %}{{ column }}, {% endfor %}
+        grouping sets (
+            {% for grain in ['minute', 'hour', 'day'] -%}
+            {% if grain in grains_of_restaurants %}({{ grain }}_at, restaurant_key), {% endif %}({{ grain }}_at){{ "," if not loop.last }}
+            {% endfor -%}
+        )
+    having grouping(minute_at) = 1 or minute_at is not null
+{%- endmacro %}
+
+
+{# What it groups by, as the rollups name it, with further columns where their keys have them. #}
+{% macro bucket_key(columns) -%}
+case when grouping(restaurant_key) = 1 then '(all)' else restaurant_key end as restaurant_key,
+        case when grouping(minute_at) = 0 then 'minute' when grouping(hour_at) = 0 then 'hour' else 'day' end as grain,
+        {% for column in columns %}{{ column }},
+        {% endfor -%}
+        coalesce(minute_at, hour_at, day_at) as bucket_at
 {%- endmacro %}
 
 
@@ -198,18 +197,9 @@ holds.server_id()
 
 {# What all rollups have in common. One index for both: the key's columns in the order in which a series is looked up. #}
 {% macro rollup_config(key) %}
-{# Said here because dbt does not look for it in the hooks. #}
+{# Said here because dbt does not look for it in a materialization. #}
 {% do ref('rollup_positions') %}
-{{ config(
-    materialized='incremental',
-    incremental_strategy='replace_rows',
-    unique_key=key,
-    full_refresh=false,
-    on_schema_change='fail',
-    indexes=[{'columns': key, 'unique': true}],
-    pre_hook='{{ begin_refresh() }}',
-    post_hook='{{ end_refresh() }}',
-) }}
+{{ config(materialized='rollup', unique_key=key) }}
 {% endmacro %}
 
 

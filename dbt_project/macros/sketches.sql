@@ -42,46 +42,47 @@ case
 
 {#
     The CTEs that turn cells (the columns of the key, sketch_index, sample_count; several rows per cell are added up) into
-    sketches: one row per key, with its cells as two arrays and its percentiles worked out. The last one is `sketches`.
+    sketches: one row per key, with its cells as two arrays and its percentiles worked out. The last one is `sketches`. Without
+    a key the cells are those of one sketch.
 
     A percentile is the nearest rank: the first cell with which at least that share of the sample is counted, reckoned in
-    whole numbers.
+    whole numbers. (Integers throughout: the sum of a bigint is a numeric, and several times slower.)
 #}
-{% macro sketches_of(cells, key) -%}
+{% macro sketches_of(cells, key=[]) -%}
+{%- set key_columns = key | join(", ") ~ ("," if key) -%}
+{%- set partition = "partition by " ~ key | join(", ") if key -%}
 summed_cells as (
     select
-        {{ key | join(", ") }},
+        {{ key_columns }}
         sketch_index,
-        sum(sample_count) as sample_count
+        cast(sum(sample_count) as integer) as sample_count
     from {{ cells }}
-    group by {{ key | join(", ") }}, sketch_index
+    group by {{ key_columns }} sketch_index
 ),
 
 ranked_cells as (
     select
         *,
-        sum(sample_count) over (partition by {{ key | join(", ") }}) as total_count,
-        sum(sample_count) over (
-            partition by {{ key | join(", ") }} order by sketch_index rows unbounded preceding
-        ) as counted
+        sum(sample_count) over ({{ partition }}) as total_count,
+        sum(sample_count) over ({{ partition }} order by sketch_index rows unbounded preceding) as counted
     from summed_cells
 ),
 
 packed_sketches as (
     select
-        {{ key | join(", ") }},
+        {{ key_columns }}
         {{ sketch_arrays() }},
         {% for percent in sketch_percents() -%}
         min(case when counted * 100 >= total_count * {{ percent }} then sketch_index end) as p{{ percent }}_index,
         {% endfor -%}
         sum(sample_count) as sample_count
     from ranked_cells
-    group by {{ key | join(", ") }}
+    {{ "group by " ~ key | join(", ") if key }}
 ),
 
 sketches as (
     select
-        {{ key | join(", ") }},
+        {{ key_columns }}
         cast(sample_count as integer) as sample_count,
         {% for percent in sketch_percents() -%}
         {{ sketch_value("p" ~ percent ~ "_index") }} as p{{ percent }}_ms,
@@ -93,16 +94,59 @@ sketches as (
 {%- endmacro %}
 
 
+{% macro merged_sketches(new_cells, rollup, key, where="true") %}
+    {{- return(adapter.dispatch("merged_sketches")(new_cells, rollup, key, where)) -}}
+{% endmacro %}
+
+{#
+    The CTEs that merge new cells with the closed sketches of the same keys, where the condition allows. The last one is
+    `sketches`, the one before `gathered_cells`: a row per key that has any new cell.
+
+    Each sketch by itself: sorting the cells of all of them together, by all columns of the key, takes twice as long, and a
+    view that is asked for one restaurant would merge the sketches of all.
+#}
+{% macro postgres__merged_sketches(new_cells, rollup, key, where) -%}
+gathered_cells as (
+    select
+        {{ key | join(", ") }},
+        array_agg(sketch_index) as sketch_indexes,
+        array_agg(sample_count) as sketch_counts
+    from {{ new_cells }}
+    group by {{ key | join(", ") }}
+),
+
+sketches as (
+    select
+        {% for column in key %}gathered.{{ column }}, {% endfor %}
+        merged.*
+    from gathered_cells as gathered
+    left join lateral {{ closed_row(rollup, 'gathered', key, where) }} as closed on true
+    cross join lateral (
+        with
+
+        cells as (
+            select unnest(gathered.sketch_indexes) as sketch_index, unnest(gathered.sketch_counts) as sample_count
+            union all
+            select unnest(closed.sketch_indexes), unnest(closed.sketch_counts)
+        ),
+
+        {{ sketches_of('cells') | indent(8) }}
+
+        select * from sketches
+    ) as merged
+)
+{%- endmacro %}
+
+
 {# The cells of the sketches of a relation, one row each. #}
 {% macro cells_of(sketches, key) %}{{ return(adapter.dispatch("cells_of")(sketches, key)) }}{% endmacro %}
 
 {% macro postgres__cells_of(sketches, key) -%}
 select
-        {% for column in key %}packed.{{ column }}, {% endfor %}
-        cells.sketch_index,
-        cells.sample_count
-    from {{ sketches }} as packed
-    cross join lateral unnest(packed.sketch_indexes, packed.sketch_counts) as cells (sketch_index, sample_count)
+        {{ key | join(", ") }},
+        unnest(sketch_indexes) as sketch_index,
+        unnest(sketch_counts) as sample_count
+    from {{ sketches }}
 {%- endmacro %}
 
 
@@ -111,6 +155,6 @@ select
 
 {% macro postgres__sketch_arrays() -%}
 array_agg(sketch_index order by sketch_index) as sketch_indexes,
-        array_agg(sample_count::integer order by sketch_index) as sketch_counts
+        array_agg(sample_count order by sketch_index) as sketch_counts
 {%- endmacro %}
 

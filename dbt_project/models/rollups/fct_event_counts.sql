@@ -8,11 +8,7 @@ new_rows as (
 ),
 
 all_rows as (
-    select * from new_rows
-    {% if is_incremental() %}
-        union all
-        {{ rows_touched(this, 'new_rows', key) }}
-    {% endif %}
+    {{ with_closed_rows(this, 'new_rows', key) }}
 ),
 
 final as (

@@ -7,20 +7,6 @@ new_cells as (
     select * from {{ ref('unrolled_latency_cells') }}
 ),
 
-{% if is_incremental() %}
-    touched as (
-        {{ rows_touched(this, 'new_cells', key) }}
-    ),
-{% endif %}
-
-all_cells as (
-    select * from new_cells
-    {% if is_incremental() %}
-        union all
-        {{ cells_of('touched', key) }}
-    {% endif %}
-),
-
-{{ sketches_of('all_cells', key) }}
+{{ merged_sketches('new_cells', this, key) }}
 
 select * from sketches

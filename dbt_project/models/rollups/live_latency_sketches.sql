@@ -6,27 +6,18 @@ new_cells as (
     select * from {{ ref('unrolled_latency_cells') }}
 ),
 
-touched as (
-    {{ rows_touched(ref('fct_latency_sketches'), 'new_cells', key) }}
-    where {{ is_rolled_up_here('fct_latency_sketches') }}
-),
-
-all_cells as (
-    select * from new_cells
-    union all
-    {{ cells_of('touched', key) }}
-),
-
-{{ sketches_of('all_cells', key) }},
+{{ merged_sketches(
+    'new_cells', ref('fct_latency_sketches'), key, where=is_rolled_up_here('fct_latency_sketches')
+) }},
 
 -- Their percentiles stand in the rollup.
 untouched as (
-    select * from {{ ref('fct_latency_sketches') }} as closed
+    select * from {{ ref('fct_latency_sketches') }}
     where
         {{ is_rolled_up_here('fct_latency_sketches') }}
-        and {{ is_in_history('closed.grain', 'closed.bucket_at') }}
+        and {{ is_in_history('grain', 'bucket_at') }}
         -- Not an anti-join: the planner would take the cells for few, and compare each row with all of them. This is hashed.
-        and ({{ key | join(", ") }}) not in (select {{ key | join(", ") }} from new_cells)
+        and ({{ key | join(", ") }}) not in (select {{ key | join(", ") }} from gathered_cells)
 ),
 
 final as (

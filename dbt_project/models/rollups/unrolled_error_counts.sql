@@ -6,25 +6,22 @@ events as (
     ], where='is_error') }}
 ),
 
-bucketed as (
-    {{ in_every_bucket('events') }}
+placed as (
+    {{ placed_in_buckets('events') }}
 ),
 
 final as (
     select
-        restaurant_key,
-        grain,
-        environment,
-        bucket_at,
+        {{ bucket_key(['environment']) }},
         error_class,
         error_code,
         source,
         severity,
         cast(count(*) as integer) as error_count
-    from bucketed
-    -- Per restaurant by day only.
-    where grain = 'day' or restaurant_key = '(all)'
-    group by restaurant_key, grain, environment, bucket_at, error_class, error_code, source, severity
+    from placed
+    {{ group_by_buckets(
+        ['environment', 'error_class', 'error_code', 'source', 'severity'], grains_of_restaurants=['day']
+    ) }}
 )
 
 select * from final

@@ -7,25 +7,23 @@ events as (
     ]) }}
 ),
 
-bucketed as (
-    {{ in_every_bucket('events') }}
+placed as (
+    {{ placed_in_buckets('events') }}
 ),
 
 final as (
     select
-        restaurant_key,
-        grain,
-        environment,
-        bucket_at,
+        {{ bucket_key(['environment']) }},
         {{ event_counts() }},
-        -- Where pipeline_freshness looks; in all other rows they would only take up room.
-        max(occurred_at) filter (where grain = 'day' and restaurant_key = '(all)') as newest_event_at,
-        max(recorded_at) filter (where grain = 'day' and restaurant_key = '(all)') as newest_recorded_at,
-        max(occurred_at) filter (
-            where grain = 'day' and restaurant_key = '(all)' and event_type like 'capacity.%'
-        ) as newest_capacity_event_at
-    from bucketed
-    group by restaurant_key, grain, environment, bucket_at
+        -- Where pipeline_freshness and the alerts look; in all other rows they would only take up room.
+        {% set is_day_of_all = 'grouping(day_at) = 0 and grouping(restaurant_key) = 1' %}
+        case when {{ is_day_of_all }} then max(occurred_at) end as newest_event_at,
+        case when {{ is_day_of_all }} then max(recorded_at) end as newest_recorded_at,
+        case
+            when {{ is_day_of_all }} then max(occurred_at) filter (where event_type like 'capacity.%')
+        end as newest_capacity_event_at
+    from placed
+    {{ group_by_buckets(['environment']) }}
 )
 
 select * from final

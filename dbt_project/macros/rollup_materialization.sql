@@ -1,0 +1,133 @@
+{#
+    A rollup is a table that is never made anew, only taken further. Where it is missing it is made from the model's contract;
+    from then on each run merges into it what has come in since the last one, all in one transaction:
+
+        lock -> settle what is read -> insert … select … on conflict do update -> move the position on
+
+    The model's SQL gives whole rows, merged already with those of the table that they replace. dbt's own incremental way
+    would put them into a temporary table first, and ask the catalogue about both tables several times over.
+#}
+{% materialization rollup, adapter='postgres' %}
+
+    {% set rollup = this.incorporate(type='table') %}
+    {% set key = config.require('unique_key') %}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {% call statement('one_refresh_at_a_time') %}
+        select pg_advisory_xact_lock(hashtextextended('holdwatch.refresh.{{ rollup.identifier }}', 0))
+    {% endcall %}
+
+    {% set columns = columns_beside_contract(rollup) %}
+    {% set is_new = columns | selectattr('type') | list | length == 0 %}
+    {% if is_new %}
+        {% call statement('create') %}
+            create table {{ rollup }} {{ get_table_columns_and_constraints() }};
+            create unique index {{ rollup.identifier }}_key on {{ rollup }} ({{ key | join(", ") }})
+        {% endcall %}
+    {% else %}
+        {% do assert_columns_fit(rollup, columns) %}
+    {% endif %}
+    {% do get_assert_columns_equivalent(sql) %}
+
+    {% call statement('settle') %}
+        {{ settle_refresh(rollup, is_new) }}
+    {% endcall %}
+    {% call statement('main') %}
+        {{ replace_rows(rollup, sql, key) }}
+    {% endcall %}
+    {% call statement('move_on') %}
+        {{ move_on(rollup) }}
+    {% endcall %}
+
+    {% do apply_grants(rollup, config.get('grants'), should_revoke=not is_new) %}
+    {# A comment is locked for: it would stop an autovacuum of the table each time. #}
+    {% if columns | rejectattr('is_described') | list | length %}
+        {% do persist_docs(rollup, model) %}
+    {% endif %}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [rollup]}) }}
+
+{% endmaterialization %}
+
+
+{#
+    The columns of the model's contract beside those that the table has, where there is one: name, wanted_type, type (NULL where
+    one of them lacks it), and whether the table's descriptions are the model's.
+#}
+{% macro columns_beside_contract(rollup) %}
+    {% set beside %}
+        with wanted (name, type, description) as (
+            values
+            {% for column in model.columns.values() -%}
+            ('{{ column.name }}', format_type('{{ column.data_type }}'::regtype, null), {{ dbt.string_literal(dbt.escape_single_quotes(column.description)) }})
+            {{- "," if not loop.last }}
+            {% endfor %}
+        ),
+
+        actual as (
+            select
+                attname::text as name,
+                format_type(atttypid, atttypmod) as type,
+                col_description(attrelid, attnum) as description,
+                obj_description(attrelid, 'pg_class') as table_description
+            from pg_attribute
+            where attrelid = to_regclass('{{ rollup }}') and attnum > 0 and not attisdropped
+        )
+
+        select
+            name,
+            wanted.type as wanted_type,
+            actual.type,
+            coalesce(
+                actual.description = wanted.description
+                and actual.table_description = {{ dbt.string_literal(dbt.escape_single_quotes(model.description)) }},
+                false
+            ) as is_described
+        from wanted
+        full join actual using (name)
+    {% endset %}
+    {% set columns = [] %}
+    {% for row in run_query(beside).rows %}
+        {% do columns.append(row.dict()) %}
+    {% endfor %}
+    {{ return(columns) }}
+{% endmacro %}
+
+
+{# Rows of another shape than the contract's are nothing that a refresh could be merged with. #}
+{% macro assert_columns_fit(rollup, columns) %}
+    {% set misfits = [] %}
+    {% for column in columns if column.type != column.wanted_type %}
+        {% do misfits.append(
+            column.name ~ " is " ~ (column.type or "missing") ~ ", the contract says " ~ (column.wanted_type or "that there is none")
+        ) %}
+    {% endfor %}
+    {% if misfits %}
+        {{ exceptions.raise_compiler_error(
+            "The table " ~ rollup ~ " does not have the columns of its contract: " ~ misfits | join("; ") ~ ". It was left as it is."
+            ~ " To have it built anew from the events: drop table " ~ rollup ~ " cascade, then dbt run."
+        ) }}
+    {% endif %}
+{% endmacro %}
+
+
+{# The index on the key is probed for each row, where a MERGE would read the whole rollup. #}
+{% macro replace_rows(rollup, sql, key) %}
+    {% set columns = model.columns.keys() | list %}
+    insert into {{ rollup }} ({{ columns | join(", ") }})
+    select {{ columns | join(", ") }}
+    from (
+        {{ sql }}
+    ) as new_rows
+    on conflict ({{ key | join(", ") }}) do update
+    set
+        {% for column in columns | reject('in', key) -%}
+        {{ column }} = excluded.{{ column }}{{ "," if not loop.last }}
+        {% endfor %}
+{% endmacro %}
