@@ -153,6 +153,15 @@ _BY_CONSTRAINT: dict[str, type[HoldsError]] = {
     IDEMPOTENCY_KEY_CONSTRAINT: IdempotencyKeyReusedError,
 }
 
+_REQUEST_BY_CONSTRAINT = {
+    "maintenance_windows_known_environment": "An environment is dev, staging or prod.",
+    "maintenance_windows_lasts": "Maintenance lasts more than nothing, and at most 7 days.",
+    "maintenance_windows_weekdays": "Weekly maintenance needs one or more days of the week, 1 (Monday) to 7.",
+    "maintenance_windows_recur": "Maintenance that comes once has no time of day of its own.",
+    "maintenance_windows_reason": "Maintenance needs a reason: whoever misses an alert will ask.",
+}
+"""What a caller asked for in vain, in words; the server would name the constraint alone."""
+
 _BY_CODE: dict[str, type[HoldsError]] = {
     "23P01": HoldConflictError,  # exclusion_violation
     "55P03": HoldCutoffError,  # lock_not_available
@@ -199,6 +208,8 @@ def meaning_of(  # noqa: PLR0911  a table, one row a line
     meaning = _BY_CONSTRAINT.get(constraint or "") or _BY_CODE.get(code)
     if meaning is not None:
         return meaning()
+    if (request := _REQUEST_BY_CONSTRAINT.get(constraint or "")) is not None:
+        return HoldRequestError(request)
     if code == "P0001" and (raised := _BY_RAISED_NAME.get((message or "").partition(" ")[0].rstrip(":"))):
         return raised()
     if code.startswith(("08", "57P0")):

@@ -13,7 +13,7 @@ import psycopg
 import typer
 
 from holds_core.errors import HoldsError
-from orchestration.cli import dashboards, db, demo, doctor, enforcement, events, holds, pipeline, soak, up
+from orchestration.cli import dashboards, db, demo, doctor, enforcement, events, holds, maintenance, pipeline, soak, up
 
 app = typer.Typer(
     name="holdwatch",
@@ -41,6 +41,7 @@ app.command()(soak.soak)
 app.command()(doctor.doctor)
 app.add_typer(holds.app, name="holds")
 app.add_typer(enforcement.app, name="enforcement")
+app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(events.app, name="events")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(dashboards.app, name="dashboards")

@@ -93,19 +93,24 @@ FUNCTIONS = {
         "store_event",
     },
     "holds_operator": {
+        "add_maintenance_window",
         "detect_double_bookings",
+        "end_maintenance_window",
         "enforcement_problems",
         "enforcement_status",
         "find_hold_conflicts",
         "is_hold_strict_for",
         "is_holds_strict_conflicts_enabled",
+        "list_maintenance_windows",
+        "maintenance_occurrences",
+        "set_alert_period",
         "set_hold_conflict_enforcement",
         "set_hold_conflict_rollout",
         "set_hold_rate_limit",
         "set_restaurant_enforcement",
     },
     # Called by the views, which it reads.
-    "analytics_reader": {"server_id"},
+    "analytics_reader": {"maintenance_occurrences", "server_id"},
     "public": set[str](),
 }
 
