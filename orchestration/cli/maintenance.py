@@ -103,6 +103,8 @@ def add(
       holdwatch maintenance add --weekly mon,thu --at 02:00 --for 2h --time-zone Europe/Berlin --reason backups
       holdwatch maintenance add --for 1h --restaurant 6e0c6a3e-6f5e-4b57-9c1e-3f3a5a7c9d10 --reason 'closed early'
     """
+    if not reason.strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
     recurs = _recurs(weekly, at, lasts)
     with _operator() as connection:
         begins, ends = (
