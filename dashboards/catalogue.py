@@ -20,10 +20,13 @@ VIEWS = (
     "double_bookings",
     "error_budget_burn",
     "error_taxonomy",
+    "hold_activity",
+    "hold_enforcement",
     "hold_retry_exhaustion",
     "maintenance_periods",
     "operational_changes",
     "pipeline_freshness",
+    "pipeline_runs",
     "prometheus_series",
     "reservation_latency_ms",
     "restaurants_over_90_days",
@@ -45,6 +48,9 @@ HOUR_GRAIN_MAX_DAYS = 14
 HISTORY_DAYS = 90
 """History that the views keep by the hour and by the day."""
 
+
+BUDGET_DAYS = 30
+"""Over which the objective of success holds, and its error budget lasts."""
 
 CUTOFF_KINDS = ("CUTOFF", "HOLD_RATE_LIMIT", "MANUAL")
 """The values of ``cutoff_triggers.cutoff_kind``."""
@@ -82,6 +88,7 @@ class Signal:
         unit: Grafana's identifier of the unit of the values.
         good: One sentence that says what good looks like; shown on every panel.
         runbook: The page in docs/runbooks, without its suffix.
+        heading: The anchor on that page that a panel links to.
         threshold: None where only people can judge.
     """
 
@@ -92,6 +99,7 @@ class Signal:
     good: str
     runbook: str
     threshold: Threshold | None = None
+    heading: str = "what-it-means"
 
 
 SUCCESS_OBJECTIVE = 0.95
@@ -198,6 +206,53 @@ FRESHNESS = Signal(
     threshold=Threshold(breach=300.0, recovery=300.0, is_bad_above=True),
 )
 
+HOLDS = Signal(
+    name="hold_activity",
+    title="Holds and conflicts",
+    view="hold_activity",
+    unit="short",
+    good="conflicts are refused, which is the guard at work; none is let through.",
+    runbook="double-booking",
+)
+
+ENFORCEMENT = Signal(
+    name="hold_enforcement",
+    title="Strict conflicts",
+    view="hold_enforcement",
+    unit="short",
+    good="on, for 100 % of the restaurants, and no live window beside the constraint.",
+    runbook="double-booking",
+)
+
+CHANGES = Signal(
+    name="operational_changes",
+    title="Changes",
+    view="operational_changes",
+    unit="short",
+    good="each has a reason, and somebody was told before.",
+    runbook="unsafe-flags",
+)
+
+PIPELINE_RUNS = Signal(
+    name="pipeline_runs",
+    title="Pipeline runs",
+    view="pipeline_runs",
+    unit="s",
+    good="the newest run of each job has succeeded; one that was blocked says by which rule, and what to do.",
+    runbook="telemetry-stale",
+)
+
+ALERT_VERDICTS = Signal(
+    name="alert_evaluations",
+    title="Alerts",
+    view="alert_evaluations",
+    unit="short",
+    good="nothing fires. What breaches has not yet done so often enough; each alert has its own page.",
+    runbook="README",
+    heading="runbooks",
+)
+"""All alerts together, which are no signal of their own: the index of the runbooks leads to the page of each."""
+
 SIGNALS = (
     SUCCESS_RATE,
     LATENCY,
@@ -209,4 +264,8 @@ SIGNALS = (
     ERROR_BUDGET,
     FLAGS,
     FRESHNESS,
+    HOLDS,
+    ENFORCEMENT,
+    CHANGES,
+    PIPELINE_RUNS,
 )

@@ -14,8 +14,10 @@ DASHBOARDS_DIR = Path(__file__).resolve().parent
 ALERT_MODELS_DIR = DASHBOARDS_DIR.parent / "dbt_project" / "models" / "alerts"
 """Where the alerts' rules and examples go for dbt: into the project alone, whatever folder is asked for otherwise."""
 
-GENERATED_FOLDERS = ("datadog", "grafana")
-"""Below the folder that is written to; whatever ``*.json`` is in them was generated, or is to go."""
+GENERATED_FOLDERS = ("datadog", "grafana", "grafana-alerting")
+"""Below the folder that is written to; whatever is in them with one of these suffixes was generated, or is to go."""
+
+GENERATED_SUFFIXES = (".json", ".yaml")
 
 
 def generate() -> dict[str, str]:
@@ -27,12 +29,12 @@ def generate() -> dict[str, str]:
         DashboardsExtraMissingError: The extra ``dashboards`` is not installed.
     """
     try:
-        from dashboards.generators import datadog, grafana  # noqa: PLC0415  heavy, and optional
+        from dashboards.generators import datadog, grafana, grafana_alerting  # noqa: PLC0415  heavy, and optional
     except ModuleNotFoundError as error:
-        if error.name is not None and error.name.split(".")[0] == "grafana_foundation_sdk":
+        if error.name is not None and error.name.split(".")[0] in ("grafana_foundation_sdk", "yaml"):
             raise DashboardsExtraMissingError from error
         raise
-    return dict(sorted((datadog.files() | grafana.files()).items()))
+    return dict(sorted((datadog.files() | grafana.files() | grafana_alerting.files()).items()))
 
 
 def generate_alert_models() -> dict[str, str]:
@@ -88,7 +90,8 @@ def _found(target: Path) -> set[str]:
     return {
         path.relative_to(target).as_posix()
         for folder in GENERATED_FOLDERS
-        for path in (target / folder).rglob("*.json")
+        for path in (target / folder).rglob("*")
+        if path.suffix in GENERATED_SUFFIXES
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -26,3 +27,7 @@ class Finding:
     def __str__(self) -> str:
         where = f"{self.file}, {self.place}" if self.place else self.file
         return f"{where}: {self.problem} {self.remedy} [{self.check}]"
+
+
+Say = Callable[[str, str, str, str], Finding]
+"""Makes a finding about the file at hand: check, place, problem, remedy."""

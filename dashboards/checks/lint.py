@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dashboards.catalogue import ANALYTICS_SCHEMA, VIEWS
 from dashboards.checks.check import CheckResult, Material, counted
-from dashboards.checks.findings import Finding
+from dashboards.checks.findings import Finding, Say
+from dashboards.checks.links import lint_links
 from dashboards.checks.loading import load
 from dashboards.checks.macros import TimeRange, expand, variables_of
 from dashboards.errors import MacroError
@@ -17,6 +19,7 @@ from dashboards.errors import MacroError
 SCHEMA_VERSION = 42
 GRID_WIDTH = 24
 RUNBOOKS_VARIABLE = "${runbooks}"
+DATASOURCE_VARIABLE = "${datasource}"
 
 _NOT_SQL = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|extract\s*\([^)]*\)", re.DOTALL | re.IGNORECASE)
 _RELATION = re.compile(r"\b(?:from|join)\s+(?:lateral\s+|only\s+)?([a-z_][\w.\"]*)(?!\w*\s*\()", re.IGNORECASE)
@@ -25,15 +28,15 @@ _CTE = re.compile(
 )
 
 Json = dict[str, Any]
-_Say = Callable[[str, str, str, str], Finding]
 
 
 def check_dashboards(material: Material) -> CheckResult:
     """Lint every dashboard, and see that no two have one uid."""
     dashboards, findings = load(material.directory, "grafana")
+    known = {str(dashboard.get("uid")) for dashboard in dashboards.values()}
     uids: dict[str, str] = {}
     for file, dashboard in dashboards.items():
-        findings += lint_dashboard(file, dashboard)
+        findings += lint_dashboard(file, dashboard, known)
         uid = str(dashboard.get("uid"))
         if uid in uids:
             findings.append(Finding("duplicate-uid", file, "", f"{uids[uid]} has its uid.", "Give it one of its own."))
@@ -41,12 +44,13 @@ def check_dashboards(material: Material) -> CheckResult:
     return CheckResult(findings, counted(len(dashboards), "dashboard"))
 
 
-def lint_dashboard(file: str, dashboard: Json) -> list[Finding]:
+def lint_dashboard(file: str, dashboard: Json, uids: AbstractSet[str] | None = None) -> list[Finding]:
     """Return what is wrong with one dashboard.
 
     Args:
         file: Its path, for the findings.
         dashboard: Its parsed JSON.
+        uids: Those of all dashboards; None leaves the targets of links between them unchecked.
     """
 
     def say(check: str, place: str, problem: str, remedy: str) -> Finding:
@@ -58,6 +62,8 @@ def lint_dashboard(file: str, dashboard: Json) -> list[Finding]:
         *_lint_layout(all_panels(dashboard), say),
         *(finding for panel in panels for finding in _lint_panel(panel, say)),
         *(finding for panel in panels for finding in _lint_link(panel, say)),
+        *(finding for annotation in annotations_in(dashboard) for finding in _lint_annotation(annotation, say)),
+        *lint_links(dashboard, panels, uids, say),
         *_lint_queries(dashboard, panels, say),
     ]
 
@@ -66,6 +72,19 @@ def relations(sql: str) -> set[str]:
     """Return the names that a statement reads from, its own common table expressions left out."""
     text = _NOT_SQL.sub("''", sql)
     return {name.lower() for name in _RELATION.findall(text)} - {name.lower() for name in _CTE.findall(text)}
+
+
+def lint_relations(place: str, sql: str, say: Say) -> Iterator[Finding]:
+    """Find what a statement reads beside the views of the catalogue."""
+    for relation in sorted(relations(sql)):
+        schema, _, view = relation.rpartition(".")
+        if schema != ANALYTICS_SCHEMA or view not in VIEWS:
+            yield say(
+                "foreign-relation",
+                place,
+                f"It reads {relation}.",
+                f"Read the views of the schema {ANALYTICS_SCHEMA} that the catalogue lists, and nothing else.",
+            )
 
 
 def place_of(panel: Json) -> str:
@@ -78,13 +97,18 @@ def variables_in(dashboard: Json) -> list[Json]:
     return list((dashboard.get("templating") or {}).get("list") or [])
 
 
+def annotations_in(dashboard: Json) -> list[Json]:
+    """Return the dashboard's annotations."""
+    return list((dashboard.get("annotations") or {}).get("list") or [])
+
+
 def all_panels(dashboard: Json) -> list[Json]:
     """Return the panels, rows and what is inside them included."""
     panels = dashboard.get("panels", [])
     return [*panels, *(inner for panel in panels for inner in panel.get("panels") or [])]
 
 
-def _lint_whole(dashboard: Json, say: _Say) -> Iterator[Finding]:
+def _lint_whole(dashboard: Json, say: Say) -> Iterator[Finding]:
     if not dashboard.get("uid"):
         yield say("missing-uid", "", "It has no uid, so every import makes another copy.", "Give it a stable one.")
     if dashboard.get("schemaVersion") != SCHEMA_VERSION:
@@ -96,7 +120,7 @@ def _lint_whole(dashboard: Json, say: _Say) -> Iterator[Finding]:
         )
 
 
-def _lint_layout(panels: list[Json], say: _Say) -> Iterator[Finding]:
+def _lint_layout(panels: list[Json], say: Say) -> Iterator[Finding]:
     seen: dict[Any, str] = {}
     placed: list[tuple[str, Json]] = []
     for panel in panels:
@@ -128,7 +152,7 @@ def _overlap(one: Json, other: Json) -> bool:
     )
 
 
-def _lint_panel(panel: Json, say: _Say) -> Iterator[Finding]:
+def _lint_panel(panel: Json, say: Say) -> Iterator[Finding]:
     place = place_of(panel)
     if not panel.get("title"):
         yield say("missing-title", place, "It has no title.", "Say what it shows, and its goal.")
@@ -140,7 +164,7 @@ def _lint_panel(panel: Json, say: _Say) -> Iterator[Finding]:
             'Describe it, with a sentence that begins with "Good:".',
         )
     for what in (panel, *panel.get("targets", [])):
-        if (what.get("datasource") or {}).get("uid") != "${datasource}":
+        if (what.get("datasource") or {}).get("uid") != DATASOURCE_VARIABLE:
             yield say(
                 "fixed-datasource",
                 place,
@@ -170,7 +194,7 @@ def known_units() -> set[str]:
     return {value for name, value in vars(units).items() if not name.startswith("_") and isinstance(value, str)}
 
 
-def _lint_link(panel: Json, say: _Say) -> Iterator[Finding]:
+def _lint_link(panel: Json, say: Say) -> Iterator[Finding]:
     urls = [link.get("url", "") for link in panel.get("links") or [] if link.get("title") == "Runbook"]
     if not urls:
         yield say("missing-runbook", place_of(panel), "It links to no runbook.", 'Add a link with the title "Runbook".')
@@ -185,7 +209,22 @@ def _lint_link(panel: Json, say: _Say) -> Iterator[Finding]:
             )
 
 
-def _lint_queries(dashboard: Json, panels: list[Json], say: _Say) -> Iterator[Finding]:
+def _lint_annotation(annotation: Json, say: Say) -> Iterator[Finding]:
+    place = f"annotation {annotation.get('name')}"
+    for what in (annotation, annotation.get("target") or {}):
+        if (what.get("datasource") or {}).get("uid") != DATASOURCE_VARIABLE:
+            yield say(
+                "fixed-datasource",
+                place,
+                "It, or its query, does not take its data source from the variable.",
+                'Use {"uid": "${datasource}"}.',
+            )
+            break
+    if not (annotation.get("target") or {}).get("rawSql"):
+        yield say("missing-query", place, "It asks nothing.", "Give it a query, or remove it.")
+
+
+def _lint_queries(dashboard: Json, panels: list[Json], say: Say) -> Iterator[Finding]:
     names = {variable["name"] for variable in variables_in(dashboard)}
     now = datetime.now(UTC)
     a_day = TimeRange(now - timedelta(days=1), now)
@@ -196,20 +235,16 @@ def _lint_queries(dashboard: Json, panels: list[Json], say: _Say) -> Iterator[Fi
             if variable.get("type") == "query"
         ),
         *((place_of(panel), str(target.get("rawSql", ""))) for panel in panels for target in panel.get("targets", [])),
+        *(
+            (f"annotation {annotation.get('name')}", str((annotation.get("target") or {}).get("rawSql", "")))
+            for annotation in annotations_in(dashboard)
+        ),
     ]
     for panel in panels:
         if not panel.get("targets"):
             yield say("missing-query", place_of(panel), "It asks nothing.", "Give it a query, or remove it.")
     for place, sql in queries:
-        for relation in sorted(relations(sql)):
-            schema, _, view = relation.rpartition(".")
-            if schema != ANALYTICS_SCHEMA or view not in VIEWS:
-                yield say(
-                    "foreign-relation",
-                    place,
-                    f"It reads {relation}.",
-                    f"Read the views of the schema {ANALYTICS_SCHEMA} that the catalogue lists, and nothing else.",
-                )
+        yield from lint_relations(place, sql, say)
         if unknown := variables_of(sql) - names:
             yield say("unknown-variable", place, f"There is no variable {sorted(unknown)}.", "Define it, or leave it.")
             continue

@@ -1,4 +1,6 @@
-"""Runs the SQL of every panel and variable on a real database, as the role that Grafana uses, for each kind of choice.
+"""Runs the SQL of every panel, variable, annotation and alert rule on a real database, for each kind of choice.
+
+It acts as the role that Grafana uses.
 
 Nothing is written: one read-only transaction, one snapshot, one ``now()``. What two choices show can thus be compared.
 """
@@ -9,18 +11,23 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, cast
 
 import psycopg
 from psycopg import sql as psycopg_sql
 
 from dashboards.catalogue import ANALYTICS_SCHEMA, READER_ROLE
+from dashboards.checks.alerting import FOLDER, rules_of
 from dashboards.checks.check import CheckResult, Material
 from dashboards.checks.findings import Finding
-from dashboards.checks.lint import all_panels, place_of, relations, variables_in
-from dashboards.checks.loading import load
+from dashboards.checks.lint import all_panels, annotations_in, place_of, relations, variables_in
+from dashboards.checks.loading import load, load_yaml
 from dashboards.checks.macros import All, Choice, TimeRange, expand
+from dashboards.checks.shapes import Query, QueryRun, shape_problem
 from dashboards.errors import MacroError, ReaderRoleError
+
+__all__ = ["Query", "QueryReport", "QueryRun", "alert_queries_of", "check_queries", "queries_of", "run_queries"]
 
 STATEMENT_TIMEOUT_SECONDS = 60
 """A panel that takes longer is broken for whoever looks at it."""
@@ -31,47 +38,13 @@ RANGES = {"24 hours": timedelta(hours=24), "7 days": timedelta(days=7), "90 days
 UNKNOWN = "no such restaurant"
 QUOTED = "Chez d'Artagnan"
 INJECTION = "x') or true --"
-"""None of the three exists: all must show the same."""
-
-_TIME_TYPES = {1114, 1184}  # timestamp, timestamptz
-_NUMBER_TYPES = {20, 21, 23, 700, 701, 1700}
-_TEXT_TYPES = {25, 1042, 1043}
+"""None of the three exists, neither as a restaurant nor as an environment: all must show the same."""
 
 _DURATION = re.compile(r"(\d+)([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 Json = dict[str, Any]
 _Result = tuple[tuple[tuple[str, int], ...], tuple[tuple[Any, ...], ...]]
-
-
-@dataclass(frozen=True)
-class Query:
-    """One statement of a dashboard, as it stands in the file."""
-
-    file: str
-    place: str
-    ref_id: str
-    sql: str
-    result: str
-    time_from: str | None = None
-
-
-@dataclass(frozen=True)
-class QueryRun:
-    """What one query returned for one choice.
-
-    Attributes:
-        case: What was chosen, for example "All" or "two restaurants".
-        time_range: A key of :data:`RANGES`, or the panel's own.
-        columns: Name and type (``oid``) of each.
-        rows: All of them.
-    """
-
-    query: Query
-    case: str
-    time_range: str
-    columns: tuple[tuple[str, int], ...]
-    rows: tuple[tuple[Any, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -83,10 +56,13 @@ class QueryReport:
 
     @property
     def empty_under_all(self) -> list[str]:
-        """The panels that show nothing at all under All, in any time range: no fault where there is no data."""
-        queries = {run.query for run in self.runs if run.case == "All"}
+        """What shows nothing at all under All, in any time range: no fault where there is no data.
+
+        Annotations are left out: most of the time nothing was changed.
+        """
+        queries = {run.query for run in self.runs if run.case == "All" and run.query.result != "annotation"}
         filled = {run.query for run in self.runs if run.case == "All" and run.rows}
-        return sorted(f"{query.file}, {query.place}, query {query.ref_id}" for query in queries - filled)
+        return sorted(f"{query.file}, {query.whole_place}" for query in queries - filled)
 
 
 def check_queries(material: Material) -> CheckResult:
@@ -98,7 +74,9 @@ def check_queries(material: Material) -> CheckResult:
     """
     if material.connection is None:
         return CheckResult.skip("No database was asked.", "holdwatch dashboards check")
-    report = run_queries(material.connection, load(material.directory, "grafana")[0])
+    report = run_queries(
+        material.connection, load(material.directory, "grafana")[0], load_yaml(material.directory, FOLDER)[0]
+    )
     return CheckResult(
         report.findings,
         f"{len(report.runs)} runs of queries",
@@ -107,8 +85,8 @@ def check_queries(material: Material) -> CheckResult:
 
 
 def queries_of(file: str, dashboard: Json) -> list[Query]:
-    """Return the statements of the panels of a dashboard."""
-    return [
+    """Return the statements of the panels and annotations of a dashboard."""
+    of_panels = (
         Query(
             file,
             place_of(panel),
@@ -119,15 +97,34 @@ def queries_of(file: str, dashboard: Json) -> list[Query]:
         )
         for panel in all_panels(dashboard)
         for target in panel.get("targets", [])
+    )
+    of_annotations = (
+        Query(file, f"annotation {annotation.get('name')}", "", str(annotation["target"].get("rawSql")), "annotation")
+        for annotation in annotations_in(dashboard)
+        if annotation.get("target")
+    )
+    return [*of_panels, *of_annotations]
+
+
+def alert_queries_of(file: str, content: Json) -> list[Query]:
+    """Return the statements of the rules of an alerting file."""
+    return [
+        Query(file, f"rule {rule.get('uid')}", str(query.get("refId")), str(query["model"]["rawSql"]), "alert")
+        for rule in rules_of(content)
+        for query in rule.get("data") or []
+        if "rawSql" in (query.get("model") or {})
     ]
 
 
-def run_queries(connection: psycopg.Connection, dashboards: Mapping[str, Json]) -> QueryReport:
-    """Run every statement of the dashboards for every case.
+def run_queries(
+    connection: psycopg.Connection, dashboards: Mapping[str, Json], alerting: Mapping[str, Json] | None = None
+) -> QueryReport:
+    """Run every statement of the dashboards for every case, and those of the alert rules, which have no choices.
 
     Args:
         connection: An autocommit connection whose role may act as ``analytics_reader``.
         dashboards: Parsed dashboards by their path.
+        alerting: Parsed alerting files by their path.
 
     Raises:
         ReaderRoleError: The connection may not act as ``analytics_reader``, or there is no such role.
@@ -139,12 +136,16 @@ def run_queries(connection: psycopg.Connection, dashboards: Mapping[str, Json]) 
         _become_reader(connection)
         runs: list[QueryRun] = []
         findings: list[Finding] = []
-        for file, dashboard in dashboards.items():
-            for outcome in _Session(connection, file, dashboard).outcomes():
-                if isinstance(outcome, Finding):
-                    findings.append(outcome)
-                else:
-                    runs.append(outcome)
+        snapshot = _Snapshot(connection)
+        sessions = [
+            *(_Session(snapshot, file, dashboard).outcomes() for file, dashboard in dashboards.items()),
+            *(_Session(snapshot, file, {}).verdicts(content) for file, content in (alerting or {}).items()),
+        ]
+        for outcome in chain.from_iterable(sessions):
+            if isinstance(outcome, Finding):
+                findings.append(outcome)
+            else:
+                runs.append(outcome)
     return QueryReport(tuple(runs), tuple(findings))
 
 
@@ -160,29 +161,52 @@ def _become_reader(connection: psycopg.Connection) -> None:
         ) from error
 
 
-class _Session:
-    """One dashboard on one connection."""
+class _Snapshot:
+    """What the database says at one moment: every statement is run once, whichever pages have it."""
 
-    def __init__(self, connection: psycopg.Connection, file: str, dashboard: Json) -> None:
-        self._connection = connection
-        self._file = file
-        self._dashboard = dashboard
-        self._now = datetime.now(UTC)
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self.connection = connection
+        self.now = datetime.now(UTC)
         self._results: dict[str, _Result] = {}
 
+    def result(self, statement: str) -> _Result:
+        """Return the columns and rows of a statement."""
+        if statement not in self._results:
+            with self.connection.transaction():
+                # Sent as it is, without parameters: as Grafana does.
+                cursor = self.connection.execute(cast("Any", statement))
+                columns = tuple((column.name, column.type_code) for column in cursor.description or ())
+                self._results[statement] = (columns, tuple(cursor.fetchall()))
+        return self._results[statement]
+
+
+class _Session:
+    """One file and the database."""
+
+    def __init__(self, snapshot: _Snapshot, file: str, dashboard: Json) -> None:
+        self._snapshot = snapshot
+        self._file = file
+        self._dashboard = dashboard
+
+    def verdicts(self, content: Json) -> Iterator[QueryRun | Finding]:
+        """Run the statements of the alert rules: each has a row, always."""
+        queries = alert_queries_of(self._file, content)
+        if missing := self._missing_views([query.sql for query in queries]):
+            yield missing
+            return
+        for query in queries:
+            outcome = self._run(query, "All", "24 hours", {})
+            yield outcome
+            if isinstance(outcome, QueryRun) and not outcome.rows:
+                yield self._finding(query, "alert-no-row", "There is no verdict on it.", "Name an alert that there is.")
+
     def outcomes(self) -> Iterator[QueryRun | Finding]:
-        """Run the variables' statements, then the panels' with what the variables offer."""
+        """Run the variables' statements, then those of panels and annotations with what the variables offer."""
         queries = queries_of(self._file, self._dashboard)
         variables = [variable for variable in variables_in(self._dashboard) if variable.get("type") == "query"]
         missing = self._missing_views([*(query.sql for query in queries), *(one["query"] for one in variables)])
         if missing:
-            yield Finding(
-                "missing-views",
-                self._file,
-                "",
-                f"The database lacks {', '.join(missing)}.",
-                "Build the views: holdwatch pipeline run.",
-            )
+            yield missing
             return
         choices: dict[str, Choice] = {}
         offered: dict[str, list[str]] = {}
@@ -192,19 +216,29 @@ class _Session:
             yield outcome
             if isinstance(outcome, Finding):
                 return
+            yield from self._environments(query, choices)
             offered[variable["name"]] = [str(row[0]) for row in outcome.rows]
             choices[variable["name"]] = _first_choice(variable, offered[variable["name"]])
         for query in queries:
             yield from self._cases(query, choices, offered.get("restaurant", []))
 
-    def _missing_views(self, statements: list[str]) -> list[str]:
+    def _missing_views(self, statements: list[str]) -> Finding | None:
         read = {name for statement in statements for name in relations(statement)}
         # Whatever else a statement reads is refused, or found missing, when it runs.
         names = sorted(name for name in read if name.startswith(f"{ANALYTICS_SCHEMA}."))
-        found = self._connection.execute(
+        found = self._snapshot.connection.execute(
             "select name from unnest(%s::text[]) as name where to_regclass(name) is null order by name", (names,)
         )
-        return [str(name) for (name,) in found]
+        missing = ", ".join(str(name) for (name,) in found)
+        if not missing:
+            return None
+        return Finding(
+            "missing-views",
+            self._file,
+            "",
+            f"The database lacks {missing}.",
+            "Build the views: holdwatch pipeline run.",
+        )
 
     def _cases(self, query: Query, choices: dict[str, Choice], restaurants: list[str]) -> Iterator[QueryRun | Finding]:
         ranges = list(RANGES) if query.time_from is None else [query.time_from]
@@ -218,12 +252,28 @@ class _Session:
         two = [*named, UNKNOWN, QUOTED][:2]
         for case, names in {"(none) alone": ["(none)"], "two restaurants": two}.items():
             yield self._run(query, case, first, choices | {"restaurant": names})
-        reference = self._run(query, "an unknown name", first, choices | {"restaurant": [UNKNOWN]})
-        yield reference
-        for case, name in (("a name with a quote", QUOTED), ("an injection attempt", INJECTION)):
-            outcome = self._run(query, case, first, choices | {"restaurant": [name]})
+        hostile = {"an unknown name": UNKNOWN, "a name with a quote": QUOTED, "an injection attempt": INJECTION}
+        yield from self._hostile(query, first, choices, "restaurant", hostile)
+        yield from self._environments(query, choices, first)
+
+    def _environments(
+        self, query: Query, choices: dict[str, Choice], time_range: str = "24 hours"
+    ) -> Iterator[QueryRun | Finding]:
+        hostile = {"an unknown environment": UNKNOWN, "an injection as an environment": INJECTION}
+        yield from self._hostile(query, time_range, choices, "environment", hostile)
+
+    def _hostile(
+        self, query: Query, time_range: str, choices: dict[str, Choice], variable: str, names: dict[str, str]
+    ) -> Iterator[QueryRun | Finding]:
+        """Choose names that nobody has: whatever they look like, they show what the first of them shows."""
+        reference: QueryRun | None = None
+        for case, name in names.items():
+            outcome = self._run(query, case, time_range, choices | {variable: [name]})
             yield outcome
-            if isinstance(outcome, QueryRun) and isinstance(reference, QueryRun) and outcome.rows != reference.rows:
+            if isinstance(outcome, Finding):
+                continue
+            reference = reference or outcome
+            if outcome.rows != reference.rows:
                 yield self._finding(
                     query, "query-injection", f"{case} ({name}) shows other rows than a name nobody has.", "Quote it."
                 )
@@ -231,32 +281,22 @@ class _Session:
     def _run(self, query: Query, case: str, time_range: str, choices: dict[str, Choice]) -> QueryRun | Finding:
         try:
             length = RANGES[time_range] if time_range in RANGES else _duration(time_range)
-            statement = expand(query.sql, TimeRange(self._now - length, self._now), choices)
-            columns, rows = self._result(statement)
+            now = self._snapshot.now
+            statement = expand(query.sql, TimeRange(now - length, now), choices)
+            columns, rows = self._snapshot.result(statement)
         except (MacroError, psycopg.Error) as error:
-            if self._connection.closed:
+            if self._snapshot.connection.closed:
                 raise  # The server went away; no query is to blame.
             said = str(error).strip().splitlines()[0]
             return self._finding(query, "query-fails", f"For {case}, {time_range}: {said}", "Mend the query.")
         run = QueryRun(query, case, time_range, columns, rows)
-        problem = _shape_problem(run)
+        problem = shape_problem(run)
         if problem is not None:
             return self._finding(query, "query-shape", f"For {case}, {time_range}: {problem}", "Mend the query.")
         return run
 
-    def _result(self, statement: str) -> _Result:
-        """Run a statement, once: within one snapshot it cannot change its answer."""
-        if statement not in self._results:
-            with self._connection.transaction():
-                # Sent as it is, without parameters: as Grafana does.
-                cursor = self._connection.execute(cast("Any", statement))
-                columns = tuple((column.name, column.type_code) for column in cursor.description or ())
-                self._results[statement] = (columns, tuple(cursor.fetchall()))
-        return self._results[statement]
-
     def _finding(self, query: Query, check: str, problem: str, remedy: str) -> Finding:
-        place = f"{query.place}, query {query.ref_id}" if query.ref_id else query.place
-        return Finding(check, self._file, place, problem, remedy)
+        return Finding(check, self._file, query.whole_place, problem, remedy)
 
 
 def _first_choice(variable: Json, offered: list[str]) -> Choice:
@@ -272,30 +312,3 @@ def _duration(text: str) -> timedelta:
     if match is None:
         raise MacroError(f"{text!r} is no time range such as 90d.")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
-def _shape_problem(run: QueryRun) -> str | None:
-    """Say why Grafana could not draw this; None if it can."""
-    names = [name for name, _ in run.columns]
-    if run.query.result == "variable":
-        return None if len(names) == 1 else f"A variable needs one column, not {names}."
-    if len(set(names)) < len(names):
-        return f"Two columns have one name: {names}."
-    return _time_series_problem(run, names) if run.query.result == "time_series" else None
-
-
-def _time_series_problem(run: QueryRun, names: list[str]) -> str | None:
-    types = dict(run.columns)
-    if types.get("time") not in _TIME_TYPES:
-        return "A time series needs a timestamp column named time."
-    if not any(type_ in _NUMBER_TYPES for type_ in types.values()):
-        return "A time series needs a column of numbers."
-    labels = [index for index, (_, type_) in enumerate(run.columns) if type_ in _TEXT_TYPES]
-    time = names.index("time")
-    times = [row[time] for row in run.rows]
-    if times != sorted(times):
-        return "A time series must be ordered by time."
-    keys = [(row[time], *(row[index] for index in labels)) for row in run.rows]
-    if len(set(keys)) != len(keys):
-        return "One series has several values at one time: restaurants were mixed, or not summed."
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboards.checks.alerting import check_alerting
 from dashboards.checks.check import Check
 from dashboards.checks.generated import check_generated
 from dashboards.checks.grafana_schema import check_schema
@@ -16,6 +17,7 @@ CHECKS = (
     Check("grafana", "dashboards have what Grafana would not miss and people would", check_dashboards),
     Check("grafana-types", "dashboards are what Grafana's own TypeScript types allow", check_types),
     Check("grafana-schema", "dashboards fit the JSON Schema of Grafana's SDK", check_schema),
+    Check("grafana-alerting", "rules are what Grafana takes, and tell somebody", check_alerting),
     Check("datadog", "monitors have what Datadog would not miss and people would", check_monitors),
     Check("runbooks", "every runbook link leads to a heading that exists", check_runbooks),
     Check("queries", "every query runs, for every choice, as the role that Grafana uses", check_queries, True),

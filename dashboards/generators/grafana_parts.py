@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from dashboards.generators.grafana_sdk import (
     dashboard,
     dashboard_builder,
     stat,
+    statetimeline,
     table,
     timeseries,
 )
@@ -21,9 +23,15 @@ from dashboards.generators.grafana_sdk import (
 DATASOURCE_TYPE = "grafana-postgresql-datasource"
 DATASOURCE = common.DataSourceRef(type_val=DATASOURCE_TYPE, uid="${datasource}")
 
-_GOOD, _WARN, _BAD = "green", "yellow", "red"
+GOOD, WARN, WORSE, BAD, CALM, GREY = "green", "yellow", "orange", "red", "blue", "text"
 
-_Panel = TypeVar("_Panel", stat.Panel, table.Panel, timeseries.Panel)
+Steps = tuple[tuple[float | None, str], ...]
+"""From which value upwards which colour; None is the lowest."""
+
+States = Mapping[int | str, tuple[str, str]]
+"""For a value the word and the colour that stand for it."""
+
+_Panel = TypeVar("_Panel", stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 
 
 class PostgresQuery(Dataquery):
@@ -46,42 +54,51 @@ class PostgresQuery(Dataquery):
         }
 
 
-class _Query(Builder[Dataquery]):
+class Query(Builder[Dataquery]):
+    """Builds one."""
+
     def __init__(self, sql: str, result: str, ref_id: str) -> None:
         self._query = PostgresQuery(sql, result, ref_id)
 
     def build(self) -> Dataquery:
+        """Return the query."""
         return self._query
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What every panel has: who it is, what it is about, and where it stands.
+    """What every panel has: who it is, what it is about, and how large it is.
 
     Attributes:
-        id: Never reused for another panel: people's links hold it.
-        about: What is drawn; the signal's sentence on what good looks like follows it.
-        at: Column, row, width and height on the grid, which is 24 columns wide.
+        id: Never reused for another panel of its page: people's links hold it.
+        about: What is drawn; a sentence on what good looks like follows it.
+        size: Width and height on the grid, which is 24 columns wide; a line of panels fills it.
+        unit: Where it is not the signal's.
+        good: What good looks like, where it is not as the signal says.
+        steps: Colours by value, where they are not those of the signal's threshold.
     """
 
     id: int
     title: str
     signal: Signal
     about: str
-    at: tuple[int, int, int, int]
+    size: tuple[int, int]
+    unit: str | None = None
+    good: str | None = None
+    steps: Steps | None = None
 
     @property
     def description(self) -> str:
         """What is drawn, and what good looks like."""
-        return f"{self.about} Good: {self.signal.good}"
+        return f"{self.about} Good: {self.good or self.signal.good}"
 
 
 def stat_panel(frame: Frame, sql: str, *, result: str = "table", decimals: int = 0) -> stat.Panel:
     """One large number, on a background that turns with its threshold."""
     panel = (
         _framed(stat.Panel(), frame)
-        .with_target(_Query(sql, result, "A"))
-        .thresholds(thresholds(frame.signal))
+        .with_target(Query(sql, result, "A"))
+        .thresholds(_colours(frame))
         .color_mode(common.BigValueColorMode.BACKGROUND)
         .graph_mode(common.BigValueGraphMode.NONE if result == "table" else common.BigValueGraphMode.AREA)
         .reduce_options(common_builder.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -91,12 +108,77 @@ def stat_panel(frame: Frame, sql: str, *, result: str = "table", decimals: int =
     return panel if result == "table" else panel.text_mode(common.BigValueTextMode.VALUE_AND_NAME)
 
 
+def state_panel(frame: Frame, sql: str, states: States) -> stat.Panel:
+    """A value that stands for a state, in a word and a colour; a tile for each row where there are several."""
+    return (
+        _framed(stat.Panel(), frame)
+        .with_target(Query(sql, "table", "A"))
+        .mappings([_mapping(states)])
+        .color_mode(common.BigValueColorMode.BACKGROUND)
+        .graph_mode(common.BigValueGraphMode.NONE)
+        .text_mode(common.BigValueTextMode.VALUE_AND_NAME)
+        .reduce_options(common_builder.ReduceDataOptions().values(True).calcs([]))
+        .no_value("no data")
+    )
+
+
+def state_history_panel(frame: Frame, sql: str, states: States) -> statetimeline.Panel:
+    """States over time, a line for each thing that has them."""
+    return (
+        _framed(statetimeline.Panel(), frame)
+        .with_target(Query(sql, "time_series", "A"))
+        .mappings([_mapping(states)])
+        .show_value(common.VisibilityMode.NEVER)
+        .merge_values(True)
+        .row_height(0.8)
+        .fill_opacity(80)
+        .line_width(0)
+        .legend(
+            common_builder.VizLegendOptions()
+            .show_legend(True)
+            .display_mode(common.LegendDisplayMode.LIST)
+            .placement(common.LegendPlacement.BOTTOM)
+            .calcs([])
+        )
+        .tooltip(common_builder.VizTooltipOptions().mode(common.TooltipDisplayMode.SINGLE).sort(common.SortOrder.NONE))
+        .no_value("no data")
+    )
+
+
 def table_panel(frame: Frame, sql: str, column_units: dict[str, str] | None = None) -> table.Panel:
     """Rows, with a unit for each column that is no plain number."""
-    panel = _framed(table.Panel(), frame).with_target(_Query(sql, "table", "A")).no_value("none").filterable(True)
+    panel = _framed(table.Panel(), frame).with_target(Query(sql, "table", "A")).no_value("none").filterable(True)
     for column, unit in (column_units or {}).items():
         panel.override_by_name(column, [dashboard.DynamicConfigValue(id_val="unit", value=unit)])
     return panel
+
+
+def with_states(panel: table.Panel, column: str, states: States) -> table.Panel:
+    """Give the values of a column words, and the cells colours."""
+    return panel.override_by_name(
+        column,
+        [
+            dashboard.DynamicConfigValue(id_val="mappings", value=[_mapping(states)]),
+            dashboard.DynamicConfigValue(
+                id_val="custom.cellOptions", value={"type": "color-background", "mode": "basic"}
+            ),
+        ],
+    )
+
+
+def with_column_link(panel: table.Panel, column: str, title: str, url: str) -> table.Panel:
+    """Let the cells of a column lead somewhere; the URL may hold Grafana's variables."""
+    link = {"title": title, "url": url, "targetBlank": False}
+    return panel.override_by_name(column, [dashboard.DynamicConfigValue(id_val="links", value=[link])])
+
+
+def _mapping(states: States) -> dashboard.ValueMap:
+    return dashboard.ValueMap(
+        options={
+            str(value): dashboard.ValueMappingResult(text=text, color=colour, index=index)
+            for index, (value, (text, colour)) in enumerate(states.items())
+        }
+    )
 
 
 def lines_panel(frame: Frame, *queries: str) -> timeseries.Panel:
@@ -124,18 +206,23 @@ def stacked_bars_panel(frame: Frame, *queries: str) -> timeseries.Panel:
 def thresholds(signal: Signal) -> dashboard_builder.ThresholdsConfig:
     """The signal's threshold as colours: good, between recovery and breach, bad."""
     threshold = signal.threshold
-    steps: list[tuple[float | None, str]]
-    between: list[tuple[float | None, str]]
+    between: Steps
     if threshold is None:
-        steps = [(None, _GOOD)]
-    elif threshold.is_bad_above:
+        return _thresholds(((None, GOOD),))
+    if threshold.is_bad_above:
         # Grafana colours from a step's value upwards; a count is bad from the next whole number.
         breach = threshold.breach + 1 if signal.unit == "short" else threshold.breach
-        between = [] if threshold.recovery == threshold.breach else [(threshold.recovery, _WARN)]
-        steps = [(None, _GOOD), *between, (breach, _BAD)]
-    else:
-        between = [] if threshold.recovery == threshold.breach else [(threshold.breach, _WARN)]
-        steps = [(None, _BAD), *between, (threshold.recovery, _GOOD)]
+        between = () if threshold.recovery == threshold.breach else ((threshold.recovery, WARN),)
+        return _thresholds(((None, GOOD), *between, (breach, BAD)))
+    between = () if threshold.recovery == threshold.breach else ((threshold.breach, WARN),)
+    return _thresholds(((None, BAD), *between, (threshold.recovery, GOOD)))
+
+
+def _colours(frame: Frame) -> dashboard_builder.ThresholdsConfig:
+    return thresholds(frame.signal) if frame.steps is None else _thresholds(frame.steps)
+
+
+def _thresholds(steps: Steps) -> dashboard_builder.ThresholdsConfig:
     return (
         dashboard_builder.ThresholdsConfig()
         .mode(dashboard.ThresholdsMode.ABSOLUTE)
@@ -143,9 +230,9 @@ def thresholds(signal: Signal) -> dashboard_builder.ThresholdsConfig:
     )
 
 
-def with_threshold_line(panel: timeseries.Panel, signal: Signal) -> timeseries.Panel:
-    """Draw the signal's threshold as dashed lines across the panel."""
-    return panel.thresholds(thresholds(signal)).thresholds_style(
+def with_threshold_line(panel: timeseries.Panel, frame: Frame) -> timeseries.Panel:
+    """Draw where the colours of the panel change as dashed lines across it."""
+    return panel.thresholds(_colours(frame)).thresholds_style(
         common_builder.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
     )
 
@@ -196,7 +283,7 @@ def _over_time(frame: Frame, *queries: str) -> timeseries.Panel:
         .no_value("no data")
     )
     for number, sql in enumerate(queries):
-        panel.with_target(_Query(sql, "time_series", chr(ord("A") + number)))
+        panel.with_target(Query(sql, "time_series", chr(ord("A") + number)))
     return panel
 
 
@@ -204,16 +291,17 @@ def _framed(panel: _Panel, frame: Frame) -> _Panel:
     link = (
         dashboard_builder.DashboardLink("Runbook")
         .type(dashboard.DashboardLinkType.LINK)
-        .url(f"${{runbooks}}/{frame.signal.runbook}.md#what-it-means")
+        .url(f"${{runbooks}}/{frame.signal.runbook}.md#{frame.signal.heading}")
         .target_blank(True)
     )
-    x, y, width, height = frame.at
+    width, height = frame.size
     return (
         panel.id(frame.id)
         .title(frame.title)
         .description(frame.description)
         .datasource(DATASOURCE)
-        .grid_pos(dashboard.GridPos(x=x, y=y, w=width, h=height))
-        .unit(frame.signal.unit)
+        # The page puts it behind the one before it.
+        .grid_pos(dashboard.GridPos(x=0, y=0, w=width, h=height))
+        .unit(frame.unit or frame.signal.unit)
         .links([link])
     )

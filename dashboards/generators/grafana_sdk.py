@@ -9,7 +9,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from grafana_foundation_sdk.builders import common as common_builder
     from grafana_foundation_sdk.builders import dashboard as dashboard_builder
-    from grafana_foundation_sdk.builders import stat, table, timeseries
+    from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
     from grafana_foundation_sdk.cog.variants import Dataquery
@@ -24,6 +24,7 @@ __all__ = [
     "dashboard",
     "dashboard_builder",
     "stat",
+    "statetimeline",
     "table",
     "timeseries",
     "units",

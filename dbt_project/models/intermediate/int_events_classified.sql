@@ -45,6 +45,7 @@ classified as (
         end as error_class,
         recorded_at,
         ingest_pos,
+        is_shadow,
         -- Synthetic load is for people to look at; only in dev do alerts judge by it.
         is_soak and environment <> 'dev' as is_beside_alerts,
         -- A full restaurant is no fault.

@@ -3,7 +3,7 @@ with
 events as (
     {{ events_to_read('fct_event_counts', [
         'occurred_at', 'recorded_at', 'environment', 'restaurant_id', 'event_type', 'is_retry_exhausted', 'cutoff_kind',
-        'is_error', 'error_class', 'is_fault', 'is_beside_alerts',
+        'is_error', 'error_class', 'is_fault', 'is_beside_alerts', 'is_shadow',
     ]) }}
 ),
 

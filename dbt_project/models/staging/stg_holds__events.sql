@@ -37,6 +37,8 @@ flattened as (
         context ->> 'skipReason' as skip_reason,
         context ->> 'soakId' is not null as is_soak,
         {{ json_flag('context', 'isBlocked') }} as is_blocked_run,
+        {{ json_flag('context', 'isShadow') }} as is_shadow,
+        {{ json_nonnegative_float("(context -> 'durationMs')") }} as duration_ms,
         ingest_pos
     from events
 )

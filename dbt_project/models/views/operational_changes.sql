@@ -32,9 +32,19 @@ final as (
             when 'deploy.finished'
                 then concat_ws(' ', coalesce(context ->> 'service', 'a service'), context ->> 'version', 'was deployed')
             when 'capacity.enforcement.changed'
-                then
-                    'strict conflicts were switched '
-                    || case when {{ json_flag('context', 'enabled') }} then 'on' else 'OFF' end
+                then case
+                    when context ->> 'percentage' is not null
+                        then concat('strict conflicts are for ', context ->> 'percentage', ' % of the restaurants')
+                    when context ? 'isStrict' and context ->> 'isStrict' is null
+                        then 'strict conflicts of a restaurant were left to the rollout'
+                    when context ? 'isStrict'
+                        then
+                            'strict conflicts of a restaurant were switched '
+                            || case when {{ json_flag('context', 'isStrict') }} then 'on' else 'OFF' end
+                    else
+                        'strict conflicts were switched '
+                        || case when {{ json_flag('context', 'enabled') }} then 'on' else 'OFF' end
+                end
             when 'capacity.flags.changed'
                 then coalesce(context ->> 'flag', 'a flag') || ' ' || coalesce(context ->> 'action', 'was changed')
             when 'capacity.rollout.advanced'
