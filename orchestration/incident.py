@@ -4,9 +4,9 @@ The story, told backwards from its end (``until``, half past eight in the evenin
 
 - For ninety days bookings grow, with a rush at lunch and at dinner; two bad evenings lie behind, 27 and 61 days ago.
 - 11 hours before the end the database is under maintenance for an hour, which was announced.
-- 4 h 10 min before the end a new release goes out. Its retries make the contention worse, requests wait for each other, and ten
-  minutes later somebody switches strict conflicts off, to let the bookings through. They go through: three tables are booked
-  twice. Limits and timeouts strike, staff book by hand, a pipeline run fails.
+- 4 h 10 min before the end a new release goes out. Its retries make the contention worse, requests wait for each other,
+  and ten minutes later somebody switches strict conflicts off, to let the bookings through. They go through: three
+  tables are booked twice. Limits and timeouts strike, staff book by hand, a pipeline run fails.
 - 75 min before the end strict conflicts are on again. It gets better, and is not over.
 
 Everything is at fixed distances from ``until``, and the same values make the same events.
@@ -15,7 +15,7 @@ Everything is at fixed distances from ``until``, and the same values make the sa
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
@@ -59,7 +59,7 @@ class Incident:
         until: Where it ends (a time with a zone): now, as a rule, since views look back from now.
         days: How long the history is.
         requests: Requests of the last day.
-        restaurants: How many there are; the first have most of the bookings, and the trouble hits some worse than others.
+        restaurants: How many there are; the first have most of the bookings, and the trouble hits some the worst.
         environment: The deployment that the events name.
         seed: Another seed, another history.
     """
@@ -130,11 +130,11 @@ def _day_lines(incident: Incident, day: int) -> Iterator[bytes]:
     is_down = _is_maintenance(minutes)
     popularity = 1 / np.arange(1, incident.restaurants + 1) ** 0.7
     numbers = random.choice(incident.restaurants, size=count, p=popularity / popularity.sum())
-    lacks = random.random(count) < 0.012
+    lacks = random.random(count) < 0.02 * _rush(minutes)
     # Some restaurants have few tables for many guests: there the contention hurts most.
     hurt = bad * np.where(np.isin(numbers, (1, 4)), 2.2, 0.7)
     chance = random.random((6, count))
-    is_fault = chance[0] < 0.003 * _rush(minutes) + 0.14 * hurt + 0.25 * is_down
+    is_fault = chance[0] < 0.003 * _rush(minutes) + 0.14 * hurt + 0.1 * is_down
     is_full = chance[1] < 0.006 * _rush(minutes)
     total = random.lognormal(np.log(300 * (1 + 0.35 * _rush(minutes)) * (1 + 4 * bad)), 0.5)
     planner = total * random.uniform(0.18, 0.38, count)
@@ -148,16 +148,17 @@ def _day_lines(incident: Incident, day: int) -> Iterator[bytes]:
         conflict = chance[2][index]
         if conflict < 0.03 + 0.2 * bad[index] and restaurant is not None:
             yield events.line(before, "capacity.hold.strict_conflict", "warning", restaurant, {"sqlstate": "23P01"})
-            context = {"code": "23P01", "reason": "HOLD_CONFLICT"}
-            yield events.line(before, "capacity.rpc.conflict", "warning", restaurant, context)
+            conflict_context = {"code": "23P01", "reason": "HOLD_CONFLICT"}
+            yield events.line(before, "capacity.rpc.conflict", "warning", restaurant, conflict_context)
         if (failure := _failure(chance[3][index], bad[index])) is not None and restaurant is not None:
             yield events.line(before, "capacity.rpc.conflict", "warning", restaurant, failure)
         if chance[4][index] < 0.0006 + 0.012 * bad[index]:
             yield events.line(before, "capacity.manual.validate", "info", None, {"outcome": "forced"})
         if is_skipped:
             is_exhausted = bool(is_fault[index] and chance[5][index] < 0.55)
-            context = {"skipReason": "conflicts" if is_fault[index] else "no_capacity", "retryExhausted": is_exhausted}
-            yield events.line(before, "capacity.selector.skipped", "warning", restaurant, context | {"timing": timing})
+            reason = "conflicts" if is_fault[index] else "no_capacity"
+            context = {"skipReason": reason, "retryExhausted": is_exhausted, "timing": timing}
+            yield events.line(before, "capacity.selector.skipped", "warning", restaurant, context)
             continue
         yield events.line(before, "capacity.selector.assignment", "info", restaurant, {"timing": timing})
         if day < DETAILED_DAYS and restaurant is not None:
@@ -204,7 +205,8 @@ def _story_lines(incident: Incident) -> Iterator[bytes]:
         (20 * 60, "deploy.finished", "info", {"service": "booking-api", "version": "2.13.9", "deployedBy": "ci"}),
         (BEGINS + 10, "deploy.finished", "info", {"service": "booking-api", "version": "2.14.0", "deployedBy": "ci"}),
         (BEGINS, "capacity.enforcement.changed", "info", {
-            "enabled": False, "percentage": 0, "from": 100, "changedBy": "sam", "reason": "bookings are refused since 2.14.0"}),
+            "enabled": False, "percentage": 0, "from": 100, "changedBy": "sam",
+            "reason": "bookings are refused since 2.14.0"}),
         (EASES, "capacity.enforcement.changed", "info", {
             "enabled": True, "percentage": 100, "from": 0, "changedBy": "kim", "reason": "tables were booked twice"}),
         (BEGINS - 5, "capacity.flags.contradiction", "warning", {
@@ -236,12 +238,19 @@ class _Lines:
         self._ids: Iterator[str] = iter(())
 
     def line(
-        self, minutes: float, event_type: str, severity: str, restaurant: str | None, context: dict[str, object] | dict[str, str]
+        self,
+        minutes: float,
+        event_type: str,
+        severity: str,
+        restaurant: str | None,
+        context: Mapping[str, object],
     ) -> bytes:
         """Write one event, which came in a moment after it happened."""
         at = self._incident.at(minutes).astimezone(UTC)
         recorded_at = min(at + timedelta(seconds=0.4), self._incident.until.astimezone(UTC))
-        source = _SOURCES.get(event_type.split(".")[1], "holds.core" if event_type.startswith("capacity") else "holdwatch")
+        source = _SOURCES.get(
+            event_type.split(".")[1], "holds.core" if event_type.startswith("capacity") else "holdwatch"
+        )
         return (
             f"{self._next_id()}\t{at.isoformat()}\t{self._incident.environment}\t{source}\t{event_type}\t{severity}\t"
             f"{restaurant or chr(92) + 'N'}\t\\N\t{json.dumps(context)}\t0\t{recorded_at.isoformat()}\n"

@@ -1,7 +1,8 @@
 """Shows the Grafana dashboards without Grafana: one HTML page and PNGs, drawn from the database's own data.
 
-Read a dashboard (``board``), ask its queries (``asking``, ``frames``), say how each field is shown (``fields``, ``units``,
-``colours``), draw its panels (``panels``), and put them onto a page or into a picture (``layout``, ``page``, ``picture``).
+Read a dashboard (``board``), ask its queries (``asking``, ``frames``), say how each field is shown (``fields``,
+``units``, ``colours``), draw its panels (``panels``), and put them onto a page or into a picture (``layout``, ``page``,
+``picture``).
 """
 
 from __future__ import annotations

@@ -121,9 +121,7 @@ def annotation_sql(annotation: Json) -> str:
 
 def fill_in(text: str, values: Mapping[str, str]) -> str:
     """Put variables' values into a title or a link; what is no variable of the dashboard stays."""
-    return re.sub(
-        r"\$\{(\w+)(?::\w+)?\}|\$(\w+)", lambda match: values.get(match[1] or match[2], match[0]), text
-    )
+    return re.sub(r"\$\{(\w+)(?::\w+)?\}|\$(\w+)", lambda match: values.get(match[1] or match[2], match[0]), text)
 
 
 def _panel(json: Json, moved: int) -> Panel:

@@ -65,23 +65,21 @@ LIGHT: Mapping[str, str] = {
 ON_COLOUR_LIGHT, ON_COLOUR_DARK = "#f7f8fa", "#202226"
 """Text on coloured ground, dark and bright."""
 
-_NATIVE = {
-    "gray": "#808080", "grey": "#808080", "white": "#ffffff", "black": "#000000", "transparent": "none", "brown": "#a52a2a",
-    "pink": "#ffc0cb", "cyan": "#00ffff", "teal": "#008080",
-}  # fmt: skip
+_NATIVE = {"gray": "#808080", "grey": "#808080", "white": "#ffffff", "black": "#000000", "transparent": "none"}
 
 # All of them, since a name's hash counts in them.
-_CLASSIC = (
-    "green", "yellow", "blue", "orange", "red", "purple", "dark-green", "dark-yellow", "dark-blue", "dark-orange", "dark-red",
-    "dark-purple", "super-light-green", "super-light-yellow", "super-light-blue", "super-light-orange", "super-light-red",
-    "super-light-purple", "#447EBC", "#C15C17", "#890F02", "#0A437C", "#6D1F62", "#584477", "#B7DBAB", "#F4D598", "#70DBED",
-    "#F9BA8F", "#F29191", "#82B5D8", "#E5A8E2", "#AEA2E0", "#629E51", "#E5AC0E", "#64B0C8", "#E0752D", "#BF1B00", "#0A50A1",
-    "#962D82", "#614D93", "#9AC48A", "#F2C96D", "#65C5DB", "#F9934E", "#EA6460", "#5195CE", "#D683CE", "#806EB7", "#3F6833",
-    "#967302", "#2F575E", "#99440A", "#58140C", "#052B51", "#511749", "#3F2B5B", "#E0F9D7", "#FCEACA", "#CFFAFF", "#F9E2D2",
-    "#FCE2DE", "#BADFF4", "#F9D9F9", "#DEDAF7",
-)  # fmt: skip
+_CLASSIC_NAMES = """
+green yellow blue orange red purple dark-green dark-yellow dark-blue dark-orange dark-red dark-purple
+super-light-green super-light-yellow super-light-blue super-light-orange super-light-red super-light-purple #447EBC
+#C15C17 #890F02 #0A437C #6D1F62 #584477 #B7DBAB #F4D598 #70DBED #F9BA8F #F29191 #82B5D8 #E5A8E2 #AEA2E0 #629E51
+#E5AC0E #64B0C8 #E0752D #BF1B00 #0A50A1 #962D82 #614D93 #9AC48A #F2C96D #65C5DB #F9934E #EA6460 #5195CE #D683CE
+#806EB7 #3F6833 #967302 #2F575E #99440A #58140C #052B51 #511749 #3F2B5B #E0F9D7 #FCEACA #CFFAFF #F9E2D2 #FCE2DE
+#BADFF4 #F9D9F9 #DEDAF7
+"""
+_CLASSIC = tuple(_CLASSIC_NAMES.split())
 
 _VARIABLE = re.compile(r"var\(--([\w-]+)\)")
+_EITHER = re.compile(r"light-dark\(([^,]+), ((?:[^()]|\([^()]*\))+)\)")
 
 
 def colour(name: str) -> str:
@@ -95,7 +93,8 @@ def colour(name: str) -> str:
 
 def resolve(text: str, theme: Mapping[str, str]) -> str:
     """Put the theme's values in the place of the variables, for whatever knows no CSS."""
-    return _VARIABLE.sub(lambda match: theme[match[1]], text)
+    chosen = _EITHER.sub(lambda match: match[1 if theme is LIGHT else 2], text)
+    return _VARIABLE.sub(lambda match: theme[match[1]], chosen)
 
 
 def palette_colour(index: int) -> str:
@@ -106,10 +105,11 @@ def palette_colour(index: int) -> str:
 def palette_colour_by_name(name: str) -> str:
     """Return the colour that a series has by its name ("Classic palette by series name").
 
-    Grafana leaves out what is hard to see on the panel's ground; here the dark theme decides for both, so that a series
-    has one colour.
+    Grafana leaves out what is hard to see on the panel's ground, so that the two themes have different ones.
     """
-    return colour(_VISIBLE[_hash(name) % len(_VISIBLE)])
+    number = _hash(name)
+    light, dark = (colour(names[number % len(names)]) for names in (_VISIBLE_LIGHT, _VISIBLE_DARK))
+    return f"light-dark({light}, {dark})"
 
 
 def text_on(ground: str) -> str:
@@ -146,4 +146,6 @@ def _contrast(one: str, other: str) -> float:
     return (max(lights) + 0.05) / (min(lights) + 0.05)
 
 
-_VISIBLE = tuple(name for name in _CLASSIC if _contrast(DARK.get(name, name), DARK["panel"]) >= 3)
+_VISIBLE_DARK, _VISIBLE_LIGHT = (
+    tuple(name for name in _CLASSIC if _contrast(theme.get(name, name), theme["panel"]) >= 3) for theme in (DARK, LIGHT)
+)

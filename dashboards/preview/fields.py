@@ -207,16 +207,16 @@ def _matches(matcher: Mapping[str, Any], frame: Frame, one: Field) -> bool:
     options = matcher.get("options")
     match matcher.get("id"):
         case "byName":
-            return options in (one.name, one.display_name)
+            return bool(options in (one.name, one.display_name))
         case "byNames":
             names = options.get("names") if isinstance(options, dict) else options
-            return one.display_name in (names or [])
+            return bool(one.display_name in (names or []))
         case "byRegexp":
             return _regex(str(options)).search(one.display_name) is not None
         case "byType":
-            return options == one.kind
+            return bool(options == one.kind)
         case "byFrameRefID":
-            return options == frame.ref_id
+            return bool(options == frame.ref_id)
         case _:
             return False
 

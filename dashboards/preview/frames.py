@@ -1,4 +1,4 @@
-"""What queries return, in the shape in which Grafana draws it: fields of one kind, and for time series one per label."""
+"""What queries return, in the shape in which Grafana draws it: fields of one kind, time series by their labels."""
 
 from __future__ import annotations
 
@@ -70,9 +70,7 @@ class Frame:
         return len(self.fields[0].values) if self.fields else 0
 
 
-def read_frame(
-    ref_id: str, result: str, columns: Sequence[tuple[str, int]], rows: Sequence[Sequence[Any]]
-) -> Frame:
+def read_frame(ref_id: str, result: str, columns: Sequence[tuple[str, int]], rows: Sequence[Sequence[Any]]) -> Frame:
     """Make a frame of a query's rows.
 
     Args:

@@ -63,7 +63,8 @@ def _section(answer: BoardAnswer, drawn: list[Drawn], uids: set[str]) -> str:
     links = "".join(f"<li>{_link(link, answer, uids)}</li>" for link in board.links if link.get("url"))
     problems = "".join(f"<li>{escape(one)}</li>" for one in answer.problems)
     return (
-        f'<section id="{escape(board.uid)}">\n<h1>{escape(board.title)}</h1>\n<p class="lead">{escape(board.description)}</p>\n'
+        f'<section id="{escape(board.uid)}">\n<h1>{escape(board.title)}</h1>\n'
+        f'<p class="lead">{escape(board.description)}</p>\n'
         f'<ul class="chips">{"".join(chips)}{links}</ul>\n'
         + (f'<ul class="problems">{problems}</ul>\n' if problems else "")
         + f'<div class="grid">\n{"".join(_panel(one, answer, uids) for one in drawn)}</div>\n</section>\n'

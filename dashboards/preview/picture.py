@@ -16,13 +16,21 @@ _COLOURS = 256
 """Of a picture's palette: plots have few, and the file is half as large."""
 
 
-def board_svg(answer: BoardAnswer, drawn: list[Drawn], width: int) -> str:
-    """Draw a whole dashboard, its title, variables and time range above it."""
+def board_svg(answer: BoardAnswer, drawn: list[Drawn], width: int, *, sections: int | None = None) -> str:
+    """Draw a dashboard, its title, variables and time range above it.
+
+    Args:
+        answer: What it shows.
+        drawn: Its panels.
+        width: In pixels.
+        sections: How many rows of panels, from the top; all of them where None.
+    """
+    headers = [one for one in drawn if one.drawing is None]
+    ends = grid_height(answer) if sections is None or sections >= len(headers) else headers[sections].box.y
     head, top = _head(answer, width)
-    panels = "".join(_panel(one) for one in drawn)
-    height = top + grid_height(answer) + MARGIN - GAP_PIXELS
+    panels = "".join(_panel(one) for one in drawn if one.box.y < ends)
     grid = element("g", panels, transform=f"translate(0 {top:.0f})")
-    return _document(width, height, head + grid, f"Dashboard {answer.board.title}")
+    return _document(width, top + ends + MARGIN - GAP_PIXELS, head + grid, f"Dashboard {answer.board.title}")
 
 
 def panel_svg(answer: BoardAnswer, panel: Panel, width: int) -> str:
@@ -56,7 +64,7 @@ def _head(answer: BoardAnswer, width: int) -> tuple[str, float]:
         text(MARGIN, 30, shortened(answer.board.title, width * 0.6, _TITLE), size=_TITLE, is_bold=True),
         text(width - MARGIN, 30, span, size=_SMALL, anchor="end"),
     ]
-    chips = [(label, value, None) for label, value in answer.chosen.items()]
+    chips: list[tuple[str, str, str | None]] = [(label, value, None) for label, value in answer.chosen.items()]
     kinds = {one.name: one.colour for one in answer.annotations}
     chips += [("", name, colour(name_colour)) for name, name_colour in kinds.items()]
     x, y = float(MARGIN), 44.0
@@ -72,11 +80,20 @@ def _head(answer: BoardAnswer, width: int) -> tuple[str, float]:
 
 def _chip(x: float, y: float, width: float, label: str, value: str, mark: str | None) -> str:
     box = element(
-        "rect", x=x + 0.5, y=y + 0.5, width=width, height=_CHIP_HEIGHT, rx=2, fill="var(--panel)", stroke="var(--border)"
+        "rect",
+        x=x + 0.5,
+        y=y + 0.5,
+        width=width,
+        height=_CHIP_HEIGHT,
+        rx=2,
+        fill="var(--panel)",
+        stroke="var(--border)",
     )
     middle = y + _CHIP_HEIGHT / 2 + 4.5
     if mark is not None:
-        line = element("line", x1=x + 13, x2=x + 13, y1=y + 6, y2=y + 22, stroke=mark, stroke_width=2, stroke_dasharray="4 2")
+        line = element(
+            "line", x1=x + 13, x2=x + 13, y1=y + 6, y2=y + 22, stroke=mark, stroke_width=2, stroke_dasharray="4 2"
+        )
         return box + line + text(x + 22, middle, value, size=_SMALL)
     return (
         box
@@ -95,11 +112,24 @@ def _panel(one: Drawn) -> str:
     own = one.own_range or ""
     own_width = text_width(own, 12) + 8 if own else 0
     frame = element(
-        "rect", x=0.5, y=0.5, width=box.width - 1, height=box.height - 1, rx=2, fill="var(--panel)", stroke="var(--border)"
+        "rect",
+        x=0.5,
+        y=0.5,
+        width=box.width - 1,
+        height=box.height - 1,
+        rx=2,
+        fill="var(--panel)",
+        stroke="var(--border)",
     )
     room = box.width - 2 * PAD - own_width
     title = "".join(
-        text(PAD, 21 + index * TITLE_LINE_PIXELS, shortened(line, room, one.title_size), size=one.title_size, is_bold=True)
+        text(
+            PAD,
+            21 + index * TITLE_LINE_PIXELS,
+            shortened(line, room, one.title_size),
+            size=one.title_size,
+            is_bold=True,
+        )
         for index, line in enumerate(one.title_lines)
     )
     right = text(box.width - PAD, 21, own, size=12, fill="var(--link)", anchor="end") if own else ""

@@ -1,4 +1,4 @@
-"""Writes SVG, and knows how wide texts are in the font of the pictures (Liberation Sans, as wide as Arial and Helvetica)."""
+"""Writes SVG, and knows how wide texts are in the pictures' font: Liberation Sans, as wide as Arial and Helvetica."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ FONT = "Inter, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 """What a browser is to take; for pictures there is Liberation Sans, which comes with vl-convert."""
 
 # Of the characters from the blank to the tilde, in thousandths of the font's size; those of Helvetica's own metrics.
-_WIDTHS = (
-    278, 278, 355, 556, 556, 889, 667, 222, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556, 556, 556, 556, 556,
-    556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722, 722, 667, 611, 778, 722, 278, 500, 667, 556, 833, 722, 778,
-    667, 778, 722, 667, 611, 722, 667, 944, 667, 667, 611, 278, 278, 278, 469, 556, 222, 556, 556, 500, 556, 556, 278, 556,
-    556, 222, 222, 500, 222, 833, 556, 556, 556, 556, 333, 500, 278, 556, 500, 722, 500, 500, 500, 334, 260, 334, 584,
-)  # fmt: skip
+_HELVETICA = """
+278 278 355 556 556 889 667 222 333 333 389 584 278 333 278 278 556 556 556 556 556 556 556 556 556 556 278 278 584
+584 584 556 1015 667 667 722 722 667 611 778 722 278 500 667 556 833 722 778 667 778 722 667 611 722 667 944 667 667
+611 278 278 278 469 556 222 556 556 500 556 556 278 556 556 222 222 500 222 833 556 556 556 556 333 500 278 556 500
+722 500 500 500 334 260 334 584
+"""
+_WIDTHS = tuple(map(int, _HELVETICA.split()))
 _OTHER_WIDTH = 700
 _BOLD = 1.07
 

@@ -33,7 +33,7 @@ def format_number(value: float, unit: str = "", decimals: int | None = None) -> 
 
     Args:
         value: In the unit that ``unit`` says.
-        unit: Grafana's identifier, such as ``percentunit``; one that Grafana does not know is written behind the number.
+        unit: Grafana's identifier, such as ``percentunit``; one that is unknown is written behind the number.
         decimals: Fixed; None lets the value's size decide, and drops zeros at its end.
     """
     formatted = _format_of(unit)(value, decimals)
@@ -154,7 +154,8 @@ def _long_duration(value: float, decimals: int | None) -> Formatted:
     """Write seconds as "2 hours, 5 minutes": the largest part, and ``decimals`` more."""
     if value == 0:
         return Formatted("0", " seconds")
-    rest, parts, more = abs(value), [], decimals or 0
+    rest, more = abs(value), decimals or 0
+    parts: list[str] = []
     for name, seconds in (
         ("year", 31536000),
         ("month", 2592000),
@@ -216,7 +217,8 @@ _FORMATS: dict[str, _Format] = {
     ),
     "s": _seconds,
     "m": _durations(
-        (60, 1, " min"), (1440, 60, " hour"), (10080, 1440, " day"), (604800, 10080, " week"), (math.inf, 5.25948e5, " year")
+        (60, 1, " min"), (1440, 60, " hour"), (10080, 1440, " day"), (604800, 10080, " week"),
+        (math.inf, 5.25948e5, " year"),
     ),
     "h": _durations((24, 1, " hour"), (168, 24, " day"), (8760, 168, " week"), (math.inf, 8760, " year")),
     "d": _durations((7, 1, " day"), (365, 7, " week"), (math.inf, 365, " year")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -14,9 +15,19 @@ from dashboards.preview.board import Board, Json, Panel, read_board
 from dashboards.preview.layout import Drawn, draw_board
 from dashboards.preview.page import html_page
 from dashboards.preview.picture import board_svg, png
+from holds_core.errors import HoldsError
 
 PAGE = "index.html"
 TITLE = "Holdwatch dashboards, a preview"
+
+
+class MissingViewsError(HoldsError):
+    """The database has no views."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database has no views yet, so there is nothing to draw: holdwatch pipeline run builds them."
+        )
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,7 @@ def ask_boards(
         on_panel: Called before each panel is asked for.
 
     Raises:
+        MissingViewsError: There is nothing yet to ask.
         ReaderRoleError: The connection may not act as ``analytics_reader``, or there is no such role.
         TimeRangeError: ``wanted`` names no range of times.
         psycopg.OperationalError: The connection was lost.
@@ -59,10 +71,10 @@ def ask_boards(
     # The overview is what people look at first; the others by name.
     boards.sort(key=lambda board: (board.name != "overview", board.name))
     with one_snapshot(connection) as now:
-        return [
-            ask_board(connection, board, now, wanted, lambda panel, board=board: on_panel(board, panel))  # type: ignore[misc]
-            for board in boards
-        ]
+        row = connection.execute("select to_regclass('analytics.assignment_success_rate') is null").fetchone()
+        if row == (True,):
+            raise MissingViewsError
+        return [ask_board(connection, board, now, wanted, partial(on_panel, board)) for board in boards]
 
 
 def write_preview(
@@ -77,18 +89,12 @@ def write_preview(
         OSError: The folder cannot be written.
     """
     boards: list[tuple[BoardAnswer, list[Drawn]]] = [(answer, list(draw_board(answer, width))) for answer in answers]
-    contents: list[tuple[str, Callable[[], bytes]]] = [
-        (PAGE, lambda: html_page(boards, width, TITLE).encode("utf-8")),
-        *(
-            (f"{answer.board.name}.png", lambda answer=answer, drawn=drawn: png(board_svg(answer, drawn, width)))  # type: ignore[misc]
-            for answer, drawn in boards
-        ),
-    ]
-    files = []
-    for name, make in contents:
-        on_file(directory / name)
-        replace_file(directory / name, make())
-        files.append(directory / name)
+    files = [directory / PAGE, *(directory / f"{answer.board.name}.png" for answer in answers)]
+    on_file(files[0])
+    replace_file(files[0], html_page(boards, width, TITLE).encode("utf-8"))
+    for file, (answer, drawn) in zip(files[1:], boards, strict=True):
+        on_file(file)
+        replace_file(file, png(board_svg(answer, drawn, width)))
     return Preview(
         files=tuple(files),
         panels=sum(one.drawing is not None for _, drawn in boards for one in drawn),

@@ -185,8 +185,11 @@ def test_maintenance_of_another_time_environment_or_restaurant_changes_nothing(s
     story.tell(SKIPPED, 15, restaurant=None, skipReason="error", timing={"totalMs": 9000})
     long_ago, elsewhere = story.newest - timedelta(days=2), UUID(int=3)
     for environment, starts_at, restaurant in (
-        ("prod", long_ago, None), ("dev", story.newest, None), ("prod", story.newest, elsewhere), ("dev", story.newest, OTHER),
-    ):  # fmt: skip
+        ("prod", long_ago, None),
+        ("dev", story.newest, None),
+        ("prod", story.newest, elsewhere),
+        ("dev", story.newest, OTHER),
+    ):
         story.connection.execute(
             "select holds.add_maintenance_window(%s, %s, '1 hour', 'upgrade', %s)", (environment, starts_at, restaurant)
         )

@@ -39,7 +39,9 @@ def draw(canvas: Canvas) -> Drawing:
         return message(canvas, canvas.answer.error, kind="error", fill="var(--error)", size=13)
     if panel.targets and canvas.is_empty:
         is_stat = panel.type == "stat"
-        return message(canvas, canvas.no_value, kind="no-data", fill="var(--text)" if is_stat else "var(--faint)", size=16)
+        return message(
+            canvas, canvas.no_value, kind="no-data", fill="var(--text)" if is_stat else "var(--faint)", size=16
+        )
     try:
         return DRAWERS[panel.type](canvas)
     except ShapeError as error:

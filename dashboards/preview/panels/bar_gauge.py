@@ -35,4 +35,3 @@ def draw_bar_gauge(canvas: Canvas) -> Drawing:
         ]
         parts.append(element("g", "".join(drawn), class_="figure", data_value=one.shown.text))
     return Drawing("".join(parts))
-

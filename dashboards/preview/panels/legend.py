@@ -13,7 +13,8 @@ _SIZE, _ROW, _MARK, _GAP = 12, 20, 14, 16
 _LARGEST_SHARE = 0.35
 _TITLES = {
     "lastNotNull": "Last *", "last": "Last", "firstNotNull": "First *", "first": "First", "min": "Min", "max": "Max",
-    "mean": "Mean", "sum": "Total", "count": "Count", "median": "Median", "stdDev": "StdDev", "range": "Range", "diff": "Difference",
+    "mean": "Mean", "sum": "Total", "count": "Count", "median": "Median", "stdDev": "StdDev", "range": "Range",
+    "diff": "Difference",
 }  # fmt: skip
 
 
@@ -71,9 +72,7 @@ def _list(entries: list[Entry], calculations: list[str], width: float, height: f
     return Legend(element("g", "".join(drawn), class_="legend"), height=taken)
 
 
-def _table(
-    entries: list[Entry], calculations: list[str], width: float, height: float, *, is_right: bool
-) -> Legend:
+def _table(entries: list[Entry], calculations: list[str], width: float, height: float, *, is_right: bool) -> Legend:
     columns = [[_value(entry, one) for entry in entries] for one in calculations]
     heads = [_TITLES.get(one, one) for one in calculations]
     widths = [
@@ -95,7 +94,9 @@ def _table(
         ]
         right -= column
     parts.append(text(left + 4, top + 14, "Name", size=_SIZE, fill="var(--link)"))
-    parts += [_entry(left + 4, top + (index + 1) * _ROW, entry, [], right - left - 4) for index, entry in enumerate(shown)]
+    parts += [
+        _entry(left + 4, top + (index + 1) * _ROW, entry, [], right - left - 4) for index, entry in enumerate(shown)
+    ]
     drawn = element("g", "".join(parts), class_="legend")
     return Legend(drawn, width=taken + 8) if is_right else Legend(drawn, height=room + 2)
 

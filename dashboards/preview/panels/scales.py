@@ -15,7 +15,9 @@ _TIME_GAP = 18
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _TIME_STEPS = (
-    1, 2, 5, 10, 15, 30, *(_MINUTE * count for count in (1, 2, 5, 10, 15, 30)), *(_HOUR * count for count in (1, 2, 3, 4, 6, 12)),
+    1, 2, 5, 10, 15, 30,
+    *(_MINUTE * count for count in (1, 2, 5, 10, 15, 30)),
+    *(_HOUR * count for count in (1, 2, 3, 4, 6, 12)),
     *(_DAY * count for count in (1, 2, 3, 4, 5, 7, 10, 15, 30, 60, 90, 180, 365)),
 )  # fmt: skip
 
@@ -44,7 +46,13 @@ class Scale:
 
 
 def number_scale(
-    values: Sequence[float], bottom: float, top: float, *, low: float | None, high: float | None, soft_high: float | None
+    values: Sequence[float],
+    bottom: float,
+    top: float,
+    *,
+    low: float | None,
+    high: float | None,
+    soft_high: float | None,
 ) -> Scale:
     """Make a scale for numbers, upwards from ``bottom`` to ``top``.
 
@@ -104,4 +112,4 @@ def _pleasant(length: float, at_most: float) -> float:
     """Return the smallest of 1, 2, 2.5 and 5 times a power of ten that divides a length into ``at_most`` parts."""
     smallest = length / at_most
     power = 10 ** math.floor(math.log10(smallest))
-    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= smallest * (1 - 1e-9))
+    return next(float(step * power) for step in (1, 2, 2.5, 5, 10) if step * power >= smallest * (1 - 1e-9))

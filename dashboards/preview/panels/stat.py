@@ -11,11 +11,14 @@ from dashboards.preview.fields import Look, Shown, looks
 from dashboards.preview.frames import Field, Frame, reduce_values
 from dashboards.preview.panels.drawing import Canvas, Drawing, message
 from dashboards.preview.panels.scales import time_scale
-from dashboards.preview.svg import element, shortened, text, text_width, tooltip
+from dashboards.preview.svg import element, shortened, text, text_width, tooltip, wrapped
 
-_GAP, _MAX_FIGURE, _MIN_FIGURE = 8, 72, 13
+_GAP, _MAX_FIGURE, _MIN_FIGURE, _NAME_SIZE = 8, 72, 10, 12.0
 _LONGEST_SERIES = 60
 """Figures beyond these would be too small to read."""
+
+
+_Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -120,44 +123,53 @@ def _figure_size(one: Figure, width: float, height: float, *, has_name: bool) ->
     return max(min(by_width, by_height, _MAX_FIGURE), _MIN_FIGURE)
 
 
-def _figure(canvas: Canvas, one: Figure, at: tuple[float, float, float, float], size: float, *, has_name: bool) -> str:
+def _figure(canvas: Canvas, one: Figure, at: _Box, size: float, *, has_name: bool) -> str:
     x, y, width, height = at
     options = canvas.panel.options
     mode = options.get("colorMode") or "value"
-    is_ground = mode in ("background", "background_solid")
-    ink = text_on(one.shown.colour) if is_ground else one.shown.colour if mode == "value" else "var(--text)"
+    has_ground = mode in ("background", "background_solid")
+    ink = text_on(one.shown.colour) if has_ground else one.shown.colour if mode == "value" else "var(--text)"
     parts = [tooltip(f"{one.name}: {one.shown.text}")]
-    if is_ground:
+    if has_ground:
         parts.append(element("rect", x=x, y=y, width=width, height=height, rx=2, fill=one.shown.colour))
-        if mode == "background":
-            parts.append(element("rect", x=x, y=y, width=width, height=height, rx=2, fill="url(#shade)"))
+    if mode == "background":
+        parts.append(element("rect", x=x, y=y, width=width, height=height, rx=2, fill="url(#shade)"))
     if options.get("graphMode", "area") == "area" and one.frame.times and one.field.kind == "number":
-        parts.append(_graph(canvas, one, at, "#ffffff" if is_ground else one.shown.colour))
-    middle = x + width / 2
-    value = "" if options.get("textMode") == "none" else one.shown.text
-    if options.get("textMode") == "name":
-        value = one.name
-    base = y + height / 2 + size * 0.36
-    if has_name and options.get("textMode") != "name":
-        name_size = min(max(size * 0.4, 12.0), 16.0)
-        parts.append(
-            text(
-                middle,
-                base - size * 0.95,
-                shortened(one.name, width - 16, name_size),
-                size=name_size,
-                fill=ink,
-                anchor="middle",
-            )
-        )
-        base += name_size * 0.55
-    parts.append(
-        text(middle, base, shortened(value, width - 12, size, is_bold=True), size=size, fill=ink, anchor="middle", is_bold=True)
-    )  # fmt: skip
+        parts.append(_graph(canvas, one, at, "#ffffff" if has_ground else one.shown.colour))
+    text_mode = options.get("textMode")
+    value = {"none": "", "name": one.name}.get(str(text_mode), one.shown.text)
+    name = one.name if has_name and text_mode != "name" else ""
+    parts.append(_words(name, value, at, size, ink))
     return element("g", "".join(parts), class_="figure", data_value=one.shown.text, data_colour=one.shown.colour)
 
 
-def _graph(canvas: Canvas, one: Figure, at: tuple[float, float, float, float], ink: str) -> str:
+def _words(name: str, value: str, at: _Box, size: float, ink: str) -> str:
+    """Write the name above the value, both in the middle."""
+    x, y, width, height = at
+    middle, room = x + width / 2, width - 12
+    lines, name_size = _name_lines(name, room, size) if name else ([], 0.0)
+    line_height, gap = name_size * 1.2, size * 0.25 if name else 0.0
+    # Figures are three quarters as high as their size says.
+    whole = len(lines) * line_height + gap + size * 0.72
+    top = y + (height - whole) / 2
+    drawn = [
+        text(middle, top + index * line_height + name_size * 0.85, line, size=name_size, fill=ink, anchor="middle")
+        for index, line in enumerate(lines)
+    ]
+    shown = shortened(value, room, size, is_bold=True)
+    return "".join([*drawn, text(middle, top + whole, shown, size=size, fill=ink, anchor="middle", is_bold=True)])
+
+
+def _name_lines(name: str, width: float, size: float) -> tuple[list[str], float]:
+    """Return a name in one line, or in two small ones if it is long."""
+    name_size = min(max(size * 0.4, _NAME_SIZE), 16.0)
+    if text_width(name, name_size) <= width:
+        return [name], name_size
+    first, *others = wrapped(name, width, _NAME_SIZE)
+    return ([first, shortened(" ".join(others), width, _NAME_SIZE)] if others else [first]), _NAME_SIZE
+
+
+def _graph(canvas: Canvas, one: Figure, at: _Box, ink: str) -> str:
     """Draw the values as a small area behind the figure."""
     x, y, width, height = at
     span = canvas.answer.range.at

@@ -8,7 +8,7 @@ from typing import Any
 
 from dashboards.preview.colours import palette_colour, text_on
 from dashboards.preview.fields import Look, Shown, looks
-from dashboards.preview.panels.annotations import draw_annotations
+from dashboards.preview.panels.annotations import draw_annotations, place_annotations
 from dashboards.preview.panels.drawing import Canvas, Drawing, message
 from dashboards.preview.panels.scales import FONT_SIZE, Scale, time_label, time_scale
 from dashboards.preview.svg import element, shortened, text, text_width, tooltip
@@ -43,7 +43,7 @@ def draw_state_timeline(canvas: Canvas) -> Drawing:
         label = shortened(band.look.name, names - 8, FONT_SIZE)
         parts.append(text(names - 8, middle + 4, label, size=FONT_SIZE, anchor="end", class_="tick"))
         parts.append(_draw_band(band, times, middle - each * share / 2, each * share, canvas))
-    parts.append(draw_annotations(canvas.annotations, times, 0, bottom, is_named=False))
+    parts.append(draw_annotations(place_annotations(canvas.annotations, times, is_named=False), 0, bottom))
     if has_legend:
         parts.append(_legend(bands, canvas))
     return Drawing("".join(parts))
@@ -80,20 +80,20 @@ def _coloured(look: Look, value: Any) -> Shown:
 
 def _draw_band(band: Band, times: Scale, top: float, height: float, canvas: Canvas) -> str:
     opacity = float(band.look.custom.get("fillOpacity", 70)) / 100
-    parts = [tooltip(band.look.name)]
+    has_words = canvas.panel.options.get("showValue", "auto") != "never"
+    rects, words = [], []
     for at, until, shown in band.states:
         left, right = times(max(at, times.low)), times(min(until, times.high))
         if right <= left:
             continue
-        parts.append(
-            element("rect", x=left, y=top, width=right - left, height=height, fill=shown.colour, fill_opacity=opacity, class_="state")
-        )  # fmt: skip
-        if canvas.panel.options.get("showValue", "auto") != "never":
-            words = shortened(shown.text, right - left - 8, FONT_SIZE)
-            if words and words != "…":
-                ink = text_on(shown.colour)
-                parts.append(text(left + 4, top + height / 2 + 4, words, size=FONT_SIZE, fill=ink))
-    return element("g", "".join(parts), class_="series", data_name=band.look.name, data_points=len(band.states))
+        rects.append(
+            element("rect", x=left, y=top, width=right - left, height=height, fill=shown.colour, class_="state")
+        )
+        said = shortened(shown.text, right - left - 8, FONT_SIZE) if has_words else ""
+        if said not in ("", "…"):
+            words.append(text(left + 4, top + height / 2 + 4, said, size=FONT_SIZE, fill=text_on(shown.colour)))
+    drawn = tooltip(band.look.name) + element("g", "".join(rects), fill_opacity=opacity) + "".join(words)
+    return element("g", drawn, class_="series", data_name=band.look.name, data_points=len(band.states))
 
 
 def _axis(times: Scale, bottom: float) -> str:

@@ -26,6 +26,7 @@ class Column:
         cells: Its values as they are shown.
         style: How colours are used: "auto" (not at all), "color-text", "color-background".
         is_number: Numbers stand on the right.
+        is_text: Neither a number nor a time.
         wanted: The width that its content, or the dashboard, asks for.
         is_fixed: Whether the dashboard asks for it.
     """
@@ -34,6 +35,7 @@ class Column:
     cells: tuple[Shown, ...]
     style: str
     is_number: bool
+    is_text: bool
     wanted: float
     is_fixed: bool
     colours_row: bool
@@ -73,6 +75,7 @@ def _column(look: Look, one: Field) -> Column:
         cells=cells,
         style=style,
         is_number=align == "right" or (align in ("auto", None) and one.kind == "number"),
+        is_text=one.kind == "string",
         wanted=float(fixed) if fixed else max(needed, _NARROWEST),
         is_fixed=bool(fixed),
         colours_row=bool(options.get("applyToRow")),
@@ -86,18 +89,28 @@ def _widths(columns: list[Column], width: float) -> list[float]:
     if left >= 0:
         shared = [not column.is_fixed for column in columns]
         many = sum(shared) or len(widths)
-        return [one + (left / many if is_shared or not any(shared) else 0) for one, is_shared in zip(widths, shared, strict=True)]
-    for _ in widths:
-        # Down to the next widest, as long as something is missing.
-        widest = max(widths)
-        at = [index for index, one in enumerate(widths) if one >= widest - 1e-6]
-        below = max([one for one in widths if one < widest - 1e-6] or [0.0])
-        cut = min((sum(widths) - width) / len(at), widest - below)
-        for index in at:
-            widths[index] -= cut
-        if sum(widths) <= width + 1e-6:
-            break
+        return [
+            one + (left / many if is_shared or not any(shared) else 0)
+            for one, is_shared in zip(widths, shared, strict=True)
+        ]
+    # Texts can be cut and still be told apart; numbers and times cannot.
+    for at in (
+        [index for index, column in enumerate(columns) if column.is_text and not column.is_fixed],
+        list(range(len(columns))),
+    ):
+        _cut(widths, at, width)
     return widths
+
+
+def _cut(widths: list[float], at: list[int], width: float) -> None:
+    """Make the widest of some columns narrower, down to what each needs at least, until all fit."""
+    while (
+        at and (missing := sum(widths) - width) > 1e-6 and (widest := max(widths[index] for index in at)) > _NARROWEST
+    ):
+        these = [index for index in at if widths[index] >= widest - 1e-6]
+        below = max([widths[index] for index in at if widths[index] < widest - 1e-6] + [_NARROWEST])
+        for index in these:
+            widths[index] -= min(missing / len(these), widest - below)
 
 
 def _row_colour(columns: list[Column], row: int) -> str | None:
@@ -175,4 +188,3 @@ def _html_cell(column: Column, cell: Shown, row_colour: str | None) -> str:
 
 def _aligned(column: Column) -> str:
     return ' class="number"' if column.is_number else ""
-

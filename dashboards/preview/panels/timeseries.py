@@ -5,18 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
+from dashboards.preview.colours import colour
 from dashboards.preview.fields import Look, looks
-from dashboards.preview.panels.annotations import draw_annotations
+from dashboards.preview.panels.annotations import LINE_PIXELS, draw_annotations, lines_of_words, place_annotations
 from dashboards.preview.panels.drawing import Canvas, Drawing, message
 from dashboards.preview.panels.legend import Entry, Legend, draw_legend
 from dashboards.preview.panels.scales import FONT_SIZE, Scale, number_scale, time_label, time_scale
-from dashboards.preview.colours import colour
 from dashboards.preview.svg import element, text, text_width, tooltip
 
 _AXIS_GAP, _TIME_AXIS_HEIGHT, _TOP = 9, 22, 6
 _BAR_SHARE, _WIDEST_BAR = 0.6, 100
+
+
+_NAMES_ANNOTATIONS = 10
+"""Columns of a panel that has the room for words above its plot."""
 
 
 @dataclass
@@ -60,6 +65,10 @@ class Series:
         return [None if value is None else value + base for value, base in zip(self.values, self.bases, strict=True)]
 
 
+_Sides = dict[bool, tuple[Scale, list[Series]]]
+"""The axes that have series, False the left one and True the right, and whose scale it is."""
+
+
 def draw_timeseries(canvas: Canvas) -> Drawing:
     """Draw the panel."""
     series = read_series(canvas)
@@ -67,27 +76,22 @@ def draw_timeseries(canvas: Canvas) -> Drawing:
         return message(canvas, canvas.no_value, kind="no-data")
     _stack(series)
     legend = _legend(canvas, series)
-    plot_width, plot_height = canvas.width - legend.width, canvas.height - legend.height
-    sides = _sides(series, _TOP, plot_height - _TIME_AXIS_HEIGHT)
-    labels = {
-        side: [members[0].look.tick(tick, scale.increment) for tick in scale.ticks]
-        for side, (scale, members) in sides.items()
-    }
-    left, right = (
-        max((text_width(label, FONT_SIZE) for label in labels.get(side, ())), default=0.0) + _AXIS_GAP
-        for side in (False, True)
-    )
-    at = canvas.answer.range.at
-    times = time_scale(at.from_at, at.to_at, left, max(plot_width - right, left + 20))
+    right_edge, bottom = canvas.width - legend.width, canvas.height - legend.height - _TIME_AXIS_HEIGHT
+    times = _times(canvas, _sides(series, _TOP, bottom), right_edge)
+    marks = place_annotations(canvas.annotations, times, is_named=canvas.panel.at[2] >= _NAMES_ANNOTATIONS)
+    top = _TOP + lines_of_words(marks) * LINE_PIXELS
+    sides = _sides(series, top, bottom)
+    # Bars first: lines would be lost behind them.
+    behind = [(one, scale) for scale, members in sides.values() for one in members if one.style == "bars"]
+    before = [(one, scale) for scale, members in sides.values() for one in members if one.style != "bars"]
     drawn = [
-        _grid(times, sides, labels),
+        _grid(times, sides),
         *(_threshold_areas(times, scale, members) for scale, members in sides.values()),
-        *(_draw_series(one, times, scale) for scale, members in sides.values() for one in members if one.style == "bars"),
-        *(_draw_series(one, times, scale) for scale, members in sides.values() for one in members if one.style != "bars"),
+        *(_draw_series(one, times, scale) for one, scale in (*behind, *before)),
         *(_threshold_lines(times, scale, members) for scale, members in sides.values()),
-        draw_annotations(canvas.annotations, times, _TOP, plot_height - _TIME_AXIS_HEIGHT, is_named=canvas.panel.at[2] >= 10),
+        draw_annotations(marks, top, bottom),
         legend.svg,
-    ]  # fmt: skip
+    ]
     return Drawing("".join(drawn))
 
 
@@ -111,7 +115,9 @@ def _stack(series: list[Series]) -> None:
     for one in series:
         stacking = one.look.custom.get("stacking") or {}
         mode = stacking.get("mode") or "none"
-        stacks[id(one)] = None if mode == "none" else (str(stacking.get("group") or "A"), one.style, one.is_on_the_right)
+        stacks[id(one)] = (
+            None if mode == "none" else (str(stacking.get("group") or "A"), one.style, one.is_on_the_right)
+        )
         if mode == "percent":
             total = totals.setdefault(stacks[id(one)], {})  # type: ignore[arg-type]
             for at, value in zip(one.times, one.values, strict=True):
@@ -132,9 +138,9 @@ def _stack(series: list[Series]) -> None:
             sum_[at] = sum_.get(at, 0.0) + (value or 0.0)
 
 
-def _sides(series: list[Series], top: float, bottom: float) -> dict[bool, tuple[Scale, list[Series]]]:
-    """Make a scale for each axis that has series: False is the left one, True the right."""
-    sides = {}
+def _sides(series: list[Series], top: float, bottom: float) -> _Sides:
+    """Make a scale for each axis that has series."""
+    sides: _Sides = {}
     for is_right in (False, True):
         members = [one for one in series if one.is_on_the_right is is_right]
         values = [top_ for one in members for top_ in one.tops() if top_ is not None and math.isfinite(top_)]
@@ -159,12 +165,29 @@ def _sides(series: list[Series], top: float, bottom: float) -> dict[bool, tuple[
     return sides
 
 
-def _grid(times: Scale, sides: dict[bool, tuple[Scale, list[Series]]], labels: dict[bool, list[str]]) -> str:
+def _labels(scale: Scale, members: list[Series]) -> list[str]:
+    """Write the numbers beside an axis; its first series says in which unit."""
+    return [members[0].look.tick(tick, scale.increment) for tick in scale.ticks]
+
+
+def _times(canvas: Canvas, sides: _Sides, right_edge: float) -> Scale:
+    """Make the time axis, as wide as the numbers on both sides leave it."""
+    left, right = (
+        max((text_width(label, FONT_SIZE) for label in _labels(*sides[side])), default=0.0) + _AXIS_GAP
+        if side in sides
+        else _AXIS_GAP
+        for side in (False, True)
+    )
+    at = canvas.answer.range.at
+    return time_scale(at.from_at, at.to_at, left, max(right_edge - right, left + 20))
+
+
+def _grid(times: Scale, sides: _Sides) -> str:
     first = next(iter(sides.values()))[0]
     bottom, top = first.start, first.end
     parts = []
-    for side, (scale, _) in sides.items():
-        for tick, label in zip(scale.ticks, labels[side], strict=True):
+    for side, (scale, members) in sides.items():
+        for tick, label in zip(scale.ticks, _labels(scale, members), strict=True):
             y = scale(tick)
             if not side or len(sides) == 1:
                 parts.append(element("line", x1=times.start, x2=times.end, y1=y, y2=y, stroke="var(--grid)"))
@@ -189,14 +212,19 @@ def _draw_series(one: Series, times: Scale, scale: Scale) -> str:
     ]
     custom = one.look.custom
     if one.style == "bars":
-        marks = _bars(points, one, scale)
+        marks = _bars(points, one)
     else:
         marks = [] if one.style == "points" else _lines(points, one, custom)
         marks += _points(points, one, custom)
     count = sum(y is not None for _, y, _ in points)
     return element(
-        "g", tooltip(one.look.name) + "".join(marks), class_="series", data_name=one.look.name, data_style=one.style, data_points=count
-    )  # fmt: skip
+        "g",
+        tooltip(one.look.name) + "".join(marks),
+        class_="series",
+        data_name=one.look.name,
+        data_style=one.style,
+        data_points=count,
+    )
 
 
 _Point = tuple[float, float | None, float]
@@ -206,23 +234,16 @@ def _within(scale: Scale, value: float) -> float:
     return scale(min(max(value, scale.low), scale.high))
 
 
-def _bars(points: Sequence[_Point], one: Series, scale: Scale) -> list[str]:
-    gaps = [after - before for (before, _, _), (after, _, _) in zip(points, points[1:], strict=False) if after > before]
+def _bars(points: Sequence[_Point], one: Series) -> list[str]:
+    gaps = [after - before for (before, _, _), (after, _, _) in pairwise(points) if after > before]
     width = min(max(min(gaps, default=_WIDEST_BAR) * _BAR_SHARE, 1.0), _WIDEST_BAR)
-    opacity = float(one.look.custom.get("fillOpacity", 0)) / 100
-    return [
-        element(
-            "rect",
-            x=x - width / 2,
-            y=min(y, base),
-            width=width,
-            height=max(abs(base - y), 0.0),
-            fill=one.colour,
-            fill_opacity=opacity or None,
-        )
+    rects = [
+        element("rect", x=x - width / 2, y=min(y, base), width=width, height=abs(base - y))
         for x, y, base in points
         if y is not None
     ]
+    opacity = float(one.look.custom.get("fillOpacity", 0)) / 100
+    return [element("g", "".join(rects), fill=one.colour, fill_opacity=opacity or None)]
 
 
 def _runs(points: Sequence[_Point], custom: dict[str, Any]) -> list[list[tuple[float, float, float]]]:
@@ -272,7 +293,7 @@ def _path(points: Sequence[tuple[float, float]], interpolation: str) -> str:
 
 
 def _points(points: Sequence[_Point], one: Series, custom: dict[str, Any]) -> list[str]:
-    """Draw points: always where asked for; otherwise where there is room, or a value has no neighbour to be joined to."""
+    """Draw points: always where asked for; else where there is room, or a value has no neighbour to be joined to."""
     size = float(custom.get("pointSize", 5))
     wanted = custom.get("showPoints") or "auto"
     present = [(x, y) for x, y, _ in points if y is not None]
@@ -285,7 +306,8 @@ def _points(points: Sequence[_Point], one: Series, custom: dict[str, Any]) -> li
         is_sparse = len(present) * size * 4 < span
         alone = {run[0][0] for run in _runs(points, custom) if len(run) == 1}
         chosen = [point for point in present if is_sparse or point[0] in alone]
-    return [element("circle", cx=x, cy=y, r=size / 2, fill=one.colour) for x, y in chosen]
+    circles = "".join(element("circle", cx=x, cy=y, r=size / 2) for x, y in chosen)
+    return [element("g", circles, fill=one.colour)] if circles else []
 
 
 def _steps(members: list[Series]) -> tuple[str, list[tuple[float, str]]]:

@@ -25,7 +25,9 @@ def draw_text(canvas: Canvas, values: dict[str, str] | None = None) -> Drawing:
     for line in source.splitlines():
         heading = re.match(r"(#{1,6})\s+", line)
         item = re.match(r"\s*[-*]\s+", line)
-        words = _LINK.sub(r"\1", _MARKS.sub("", line[heading.end() :] if heading else line[item.end() :] if item else line))
+        words = _LINK.sub(
+            r"\1", _MARKS.sub("", line[heading.end() :] if heading else line[item.end() :] if item else line)
+        )
         if not words.strip():
             y += _LINE / 2
             continue
@@ -43,16 +45,17 @@ def draw_unknown(canvas: Canvas, what: str) -> Drawing:
     """Draw a box that says what is missing, which nobody can take for data."""
     width, height = canvas.width, canvas.height
     words = f"The preview cannot draw {what}."
-    return Drawing(
-        element(
-            "g",
-            element(
-                "rect", x=1, y=1, width=width - 2, height=height - 2, fill="none", stroke="var(--orange)", stroke_width=2,
-                stroke_dasharray="8 6",
-            )
-            + text(
-                width / 2, height / 2, shortened(words, width - 20, 14), size=14, fill="var(--orange)", anchor="middle"
-            ),
-            class_="state-unknown",
-        )
-    )  # fmt: skip
+    frame = element(
+        "rect",
+        x=1,
+        y=1,
+        width=width - 2,
+        height=height - 2,
+        fill="none",
+        stroke="var(--orange)",
+        stroke_width=2,
+        stroke_dasharray="8 6",
+    )
+    shown = shortened(words, width - 20, 14)
+    said = text(width / 2, height / 2, shown, size=14, fill="var(--orange)", anchor="middle")
+    return Drawing(element("g", frame + said, class_="state-unknown"))
