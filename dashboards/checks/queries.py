@@ -133,7 +133,7 @@ def run_queries(
     with connection.transaction(force_rollback=True):
         connection.execute("set transaction isolation level repeatable read read only")
         connection.execute(f"set local statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'")
-        _become_reader(connection)
+        become_reader(connection)
         runs: list[QueryRun] = []
         findings: list[Finding] = []
         snapshot = _Snapshot(connection)
@@ -149,7 +149,12 @@ def run_queries(
     return QueryReport(tuple(runs), tuple(findings))
 
 
-def _become_reader(connection: psycopg.Connection) -> None:
+def become_reader(connection: psycopg.Connection) -> None:
+    """Go on as the role that Grafana uses, until the transaction ends.
+
+    Raises:
+        ReaderRoleError: The connection may not act as ``analytics_reader``, or there is no such role.
+    """
     try:
         connection.execute(psycopg_sql.SQL("set local role {}").format(psycopg_sql.Identifier(READER_ROLE)))
     except psycopg.errors.InvalidParameterValue as error:

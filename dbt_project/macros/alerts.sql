@@ -22,13 +22,15 @@ exists (
 
 {#
     How often what is of a restaurant counts towards all: not at all while the environment is in maintenance; (all) itself once;
-    a restaurant's own share, which (all) holds, is taken away again while that is in maintenance.
+    a restaurant's own share, which (all) holds, is taken away again while that is in maintenance. `row` is what is weighed; its
+    columns are named in full, since a bare name would be that of the maintenance it is compared with.
 #}
-{% macro weight_beside_maintenance(starts_at, ends_at) -%}
+{% macro weight_beside_maintenance(row, starts_at, ends_at) -%}
+{%- set bounds = [row ~ '.' ~ starts_at, row ~ '.' ~ ends_at] -%}
 case
-            when {{ is_in_maintenance('environment', "'(all)'", starts_at, ends_at) }} then 0
-            when restaurant_key = '(all)' then 1
-            when {{ is_in_maintenance('environment', 'restaurant_key', starts_at, ends_at) }} then -1
+            when {{ is_in_maintenance(row ~ '.environment', "'(all)'", *bounds) }} then 0
+            when {{ row }}.restaurant_key = '(all)' then 1
+            when {{ is_in_maintenance(row ~ '.environment', row ~ '.restaurant_key', *bounds) }} then -1
             else 0
         end
 {%- endmacro %}

@@ -18,10 +18,12 @@ from dashboards.checks.check import counted
 from dashboards.files import DASHBOARDS_DIR
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.preview import preview
 from orchestration.database import open_database
 from orchestration.paths import PROJECT_ROOT
 
 app = typer.Typer(no_args_is_help=True, help="The Grafana dashboards and Datadog monitors: generate and check.")
+app.command()(preview)
 
 RUNBOOKS_DIR = PROJECT_ROOT / "docs" / "runbooks"
 SCHEMAS_DIR = PROJECT_ROOT.parent / "shared" / "schemas"

@@ -179,6 +179,26 @@ def test_maintenance_of_a_restaurant_takes_its_share_away(story: Story) -> None:
     assert (value, sample) == (pytest.approx(100, rel=0.01), 30)
 
 
+def test_maintenance_of_another_time_environment_or_restaurant_changes_nothing(story: Story) -> None:
+    """Only what it is of, while it lasts, is left out of what alerts judge by."""
+    story.tell(ASSIGNMENT, 15, timing={"totalMs": 100})
+    story.tell(SKIPPED, 15, restaurant=None, skipReason="error", timing={"totalMs": 9000})
+    long_ago, elsewhere = story.newest - timedelta(days=2), UUID(int=3)
+    for environment, starts_at, restaurant in (
+        ("prod", long_ago, None),
+        ("dev", story.newest, None),
+        ("prod", story.newest, elsewhere),
+        ("dev", story.newest, OTHER),
+    ):
+        story.connection.execute(
+            "select holds.add_maintenance_window(%s, %s, '1 hour', 'upgrade', %s)", (environment, starts_at, restaurant)
+        )
+    latency, sample = story.value("latency_p95_high")
+
+    assert story.value("success_rate_low") == (0.5, 30)
+    assert (latency, sample) == (pytest.approx(9000, rel=0.01), 30)
+
+
 def test_maintenance_of_everything_mutes_all_but_double_bookings(story: Story) -> None:
     """And what went wrong within it spends no error budget afterwards."""
     story.tell(SKIPPED, 100, skipReason="error")

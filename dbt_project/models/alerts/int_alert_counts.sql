@@ -74,7 +74,7 @@ counts as (
 weighed as (
     select
         *,
-        {{ weight_beside_maintenance('bucket_at', 'bucket_ends_at') }} as weight
+        {{ weight_beside_maintenance('counts', 'bucket_at', 'bucket_ends_at') }} as weight
     from counts
 ),
 

@@ -48,7 +48,7 @@ weighed as (
         environment,
         sketch_index,
         {{ alert_period_start('starts_at') }} as bucket_at,
-        {{ weight_beside_maintenance('starts_at', 'ends_at') }} * sample_count as sample_count
+        {{ weight_beside_maintenance('cells', 'starts_at', 'ends_at') }} * sample_count as sample_count
     from cells
 ),
 
