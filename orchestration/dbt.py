@@ -117,6 +117,8 @@ def dbt_environment(url: str) -> dict[str, str]:
             variables[_PROFILE_VARIABLES[keyword]] = default if given is None else str(given)
         elif given is not None and option.envvar is not None:
             variables[option.envvar.decode()] = str(given)
+    # For the reason that connections.py gives; what the caller says comes after it, and counts.
+    variables["PGOPTIONS"] = f"-c jit=off {variables.get('PGOPTIONS', '')}".rstrip()
     if not variables["HOLDWATCH_DBT_PORT"].isdecimal():
         raise SettingsError(
             "The database URL names several ports, or none that is a number; dbt connects to one server."

@@ -86,6 +86,9 @@ def grant(connection: psycopg.Connection, url: str, role: Role, person: str, *, 
                 # Its files are gone, and nobody but this user has ever had them.
                 password = _set_password(connection, "alter role {} password {}", person)
         connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(person)))
+        if role is Role.ANALYTICS_READER:
+            # For the reason that connections.py gives.
+            connection.execute(sql.SQL("alter role {} set jit = off").format(sql.Identifier(person)))
         connection.execute(
             sql.SQL("grant connect on database {} to {}").format(
                 sql.Identifier(connection.info.dbname), sql.Identifier(role)

@@ -3,6 +3,9 @@
 (select {{ column }} from {{ ref('int_alert_clock') }})
 {%- endmacro %}
 
+{# How many finished periods are looked at. #}
+{% macro alert_periods() %}{{ return(24) }}{% endmacro %}
+
 {# The start of the evaluation period that a time falls into. #}
 {% macro alert_period_start(at) -%}
 date_bin({{ alert_clock('period') }}, {{ at }}, '2000-01-01 00:00:00+00')

@@ -12,7 +12,9 @@ CONNECT_TIMEOUT_SECONDS = 10
 CONNECTION_PARAMETERS: dict[str, Any] = {
     "application_name": "holdwatch",
     "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-    "options": "-c timezone=UTC",
+    # The views read some hundred partitions. Where the planner takes that for much, a server with LLVM compiles every
+    # expression of each of them first: half a minute for what then takes milliseconds.
+    "options": "-c timezone=UTC -c jit=off",
 }
 
 

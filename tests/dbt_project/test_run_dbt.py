@@ -43,10 +43,12 @@ def test_environment_says_what_the_url_says(
 
 
 def test_environment_passes_on_what_dbt_has_no_setting_for() -> None:
-    environment = dbt_environment("postgresql://h/d?sslmode=verify-full&sslrootcert=/ca.pem&options=-c%20jit%3Doff")
+    environment = dbt_environment(
+        "postgresql://h/d?sslmode=verify-full&sslrootcert=/ca.pem&options=-c%20work_mem%3D64MB"
+    )
     assert environment["PGSSLMODE"] == "verify-full"
     assert environment["PGSSLROOTCERT"] == "/ca.pem"
-    assert environment["PGOPTIONS"] == "-c jit=off"
+    assert environment["PGOPTIONS"] == "-c jit=off -c work_mem=64MB"
 
 
 def test_environment_falls_back_on_the_variables_of_libpq(monkeypatch: pytest.MonkeyPatch) -> None:

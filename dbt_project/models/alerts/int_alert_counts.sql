@@ -20,7 +20,9 @@ newest_events as (
     from {{ ref('int_events_classified') }}
     where
         {{ alert_clock('is_shorter_than_a_minute') }}
+        -- Both ends, so that the planner takes it for few.
         and occurred_at >= {{ alert_clock('oldest_period_starts_at') }}
+        and occurred_at <= {{ alert_clock('judged_at') }}
 ),
 
 newest as (

@@ -17,7 +17,9 @@ newest_events as (
         event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')
         and total_ms is not null
         and not is_beside_alerts
+        -- Both ends, so that the planner takes it for few.
         and occurred_at >= {{ alert_clock('oldest_period_starts_at') }}
+        and occurred_at <= {{ alert_clock('judged_at') }}
         and {{ alert_clock('is_shorter_than_a_minute') }}
 ),
 

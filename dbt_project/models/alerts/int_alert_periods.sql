@@ -26,15 +26,14 @@ periods as (
     select
         environments.environment,
         environments.newest_capacity_event_at,
-        begun.bucket_at,
-        begun.bucket_at + clock.period as ends_at,
-        begun.bucket_at = clock.period_starts_at as is_unfinished,
-        least(begun.bucket_at + clock.period, clock.judged_at) as judged_at
+        clock.oldest_period_starts_at + begun.periods * clock.period as bucket_at,
+        clock.oldest_period_starts_at + (begun.periods + 1) * clock.period as ends_at,
+        begun.periods = {{ alert_periods() }} as is_unfinished,
+        least(clock.oldest_period_starts_at + (begun.periods + 1) * clock.period, clock.judged_at) as judged_at
     from environments
     cross join clock
-    cross join lateral generate_series(
-        clock.oldest_period_starts_at, clock.period_starts_at, clock.period
-    ) as begun (bucket_at)
+    -- Of numbers, since the planner knows how many those are.
+    cross join generate_series(0, {{ alert_periods() }}) as begun (periods)
 ),
 
 final as (
