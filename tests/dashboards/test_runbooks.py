@@ -100,11 +100,8 @@ def test_panels_that_a_page_names_are_on_a_dashboard(page: Path) -> None:
         if file.startswith("grafana/")
         for panel in all_panels(json.loads(text))
     }
-    named = [
-        title
-        for sentence in re.findall(r"\bPanels? ([^.:(]*(?:\([^)]*\)[^.:(]*)*)", page.read_text(encoding="utf-8"))
-        for title in re.findall(r'"([^"]+)"', sentence)
-    ]
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    named = re.findall(r'"([^"]+)"', " ".join(re.findall(r'\bPanels? ("[^"]+"(?:,? and "[^"]+")*)', text)))
 
     assert named
     assert set(named) <= titles
