@@ -20,6 +20,7 @@ import yaml
 import dashboards
 import dashboards.checks
 from dashboards.checks import CHECKS, CheckResult, Material
+from dashboards.files import DASHBOARDS_DIR
 from orchestration.cli.dashboards import RUNBOOKS_DIR, SCHEMAS_DIR
 
 OVERVIEW = "grafana/overview.json"
@@ -262,6 +263,13 @@ def test_every_rule_has_a_fault_that_it_finds() -> None:
 
     assert len(rules) > 40
     assert {fault.rule for fault in FAULTS} | COVERED_ELSEWHERE == rules
+
+
+def test_every_check_is_described_where_people_look() -> None:
+    """The table of dashboards/README.md names each, in the order in which they run."""
+    readme = (DASHBOARDS_DIR / "README.md").read_text(encoding="utf-8").partition("\n## Checks\n")[2]
+
+    assert re.findall(r"^\| `([\w-]+)` \|", readme.partition("\n## ")[0], re.MULTILINE) == [one.name for one in CHECKS]
 
 
 def test_faults_differ() -> None:
