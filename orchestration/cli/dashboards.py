@@ -130,7 +130,7 @@ def _print_result(one: Check, result: CheckResult) -> None:
     for finding in result.findings:
         results.print(f"  {finding}", soft_wrap=True)
     for note in result.notes:
-        notes.print(f"  {note}")
+        notes.print(f"  {note}", soft_wrap=True)
 
 
 def _as_json(one: Check, result: CheckResult) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import dashboards
 from dashboards.catalogue import RUNBOOK_BASE_URL
+from dashboards.checks.grafana_types import NODE_DIR
 from dashboards.errors import DashboardsExtraMissingError
 from dashboards.files import DASHBOARDS_DIR
 from holds_core.errors import SettingsError
@@ -159,3 +161,15 @@ def test_dashboard_is_classic_with_stable_names() -> None:
     assert overview["uid"] == "holdwatch-overview"
     assert overview.get("id") is None
     assert [panel["id"] for panel in overview["panels"] if panel["type"] != "row"] == list(range(1, 19))
+
+
+def test_node_packages_are_pinned_and_name_no_registry() -> None:
+    """Every one by version and hash; from where is for whoever installs them to say."""
+    packages = json.loads((NODE_DIR / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    lock = json.loads((NODE_DIR / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    installed = {name: package for name, package in lock.items() if name}
+
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in packages.values())
+    assert {name: lock[f"node_modules/{name}"]["version"] for name in packages} == packages
+    assert all(package["integrity"].startswith("sha512-") for package in installed.values())
+    assert not any("resolved" in package for package in installed.values())
