@@ -96,8 +96,11 @@ FAULTS = [Fault(*row) for row in (
     ("text for a number", "grafana-types", "grafana-type", OVERVIEW, '"refresh": 1', '"refresh": "1"'),
     ("an unknown format of a query", "grafana-types", "grafana-type", OVERVIEW,
      '"format": "time_series"', '"format": "timeseries"'),
-    # And the schema of the SDK.
+    # And the schemas of the SDK.
     ("a number of no list", "grafana-schema", "grafana-schema", OVERVIEW, '"graphTooltip": 1', '"graphTooltip": 7'),
+    ("a state of no list", "grafana-schema", "grafana-schema", RULES, "execErrState: OK", "execErrState: Panic"),
+    ("text for a number, in a rule's query", "grafana-schema", "grafana-schema", RULES, "from: 300", "from: 5m"),
+    ("a key of no policy", "grafana-schema", "grafana-schema", POLICIES, "group_interval", "group_intervals"),
 
     # Alert rules of Grafana.
     ("an unknown key", "grafana-alerting", "alerting-keys", RULES, "isPaused:", "paused:"),
