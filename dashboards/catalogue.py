@@ -34,7 +34,7 @@ VIEWS = (
 """The views of the schema ``analytics`` that dashboards may read."""
 
 RUNBOOK_BASE_URL = "https://holdwatch.example/docs/runbooks"
-"""Where docs/runbooks is published. Grafana has it as a variable, so that it can be changed there as well."""
+"""Where docs/runbooks is published, until HOLDWATCH_RUNBOOKS_URL says so: a placeholder, as in the committed files."""
 
 EVALUATION_MINUTES = 5
 """How often alerts are evaluated unless a database says otherwise; a period of "two periods in a row" is this long."""

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
+from dashboards.catalogue import RUNBOOK_BASE_URL
 from dashboards.errors import DashboardsExtraMissingError
 from dashboards.generators.dbt import alert_rules, unit_tests
+from dashboards.settings import runbooks_url
 
 DASHBOARDS_DIR = Path(__file__).resolve().parent
 
@@ -23,18 +25,21 @@ GENERATED_SUFFIXES = (".json", ".yaml")
 def generate() -> dict[str, str]:
     """Return every file that ops load, as its path below ``dashboards/`` and its text.
 
-    The texts depend on nothing but this release: no time, no machine, no database.
+    The texts depend on nothing but this release, and on where the runbooks are: no time, no machine, no database.
 
     Raises:
         DashboardsExtraMissingError: The extra ``dashboards`` is not installed.
+        SettingsError: ``HOLDWATCH_RUNBOOKS_URL`` makes no sense.
     """
+    runbooks = runbooks_url()
     try:
         from dashboards.generators import datadog, grafana, grafana_alerting  # noqa: PLC0415  heavy, and optional
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.split(".")[0] in ("grafana_foundation_sdk", "yaml"):
             raise DashboardsExtraMissingError from error
         raise
-    return dict(sorted((datadog.files() | grafana.files() | grafana_alerting.files()).items()))
+    texts = datadog.files() | grafana.files() | grafana_alerting.files()
+    return {name: text.replace(RUNBOOK_BASE_URL, runbooks) for name, text in sorted(texts.items())}
 
 
 def generate_alert_models() -> dict[str, str]:

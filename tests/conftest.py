@@ -45,6 +45,7 @@ def no_settings_from_outside(server_url: str, tmp_path_factory: pytest.TempPathF
         patch.setenv("HOLDWATCH_SPOOL_DIRECTORY", str(tmp_path_factory.mktemp("spool")))
         patch.delenv("HOLDWATCH_DATABASE_URL", raising=False)
         patch.delenv("HOLDWATCH_ENVIRONMENT", raising=False)
+        patch.delenv("HOLDWATCH_RUNBOOKS_URL", raising=False)
         yield
 
 

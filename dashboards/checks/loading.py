@@ -7,23 +7,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dashboards.checks.findings import Finding
 
 
 def load(directory: Path, folder: str) -> tuple[dict[str, dict[str, Any]], list[Finding]]:
     """Return the parsed ``*.json`` of a folder, by path below ``directory``, and a finding for each unreadable one."""
-    return _load(directory, folder, "*.json", "JSON", json.loads)
+    return _load(directory, folder, "*.json", "JSON", json.loads, ValueError)
 
 
 def load_yaml(directory: Path, folder: str) -> tuple[dict[str, dict[str, Any]], list[Finding]]:
     """Return the same of the ``*.yaml`` of a folder."""
-    return _load(directory, folder, "*.yaml", "YAML", yaml.safe_load)
+    import yaml  # noqa: PLC0415  of the extra, which commands that load nothing do without
+
+    return _load(directory, folder, "*.yaml", "YAML", yaml.safe_load, yaml.YAMLError)
 
 
 def _load(
-    directory: Path, folder: str, pattern: str, language: str, read: Callable[[str], Any]
+    directory: Path, folder: str, pattern: str, language: str, read: Callable[[str], Any], unreadable: type[Exception]
 ) -> tuple[dict[str, dict[str, Any]], list[Finding]]:
     parsed: dict[str, dict[str, Any]] = {}
     findings = []
@@ -31,7 +31,7 @@ def _load(
         file = path.relative_to(directory).as_posix()
         try:
             content = read(path.read_text(encoding="utf-8"))
-        except (ValueError, yaml.YAMLError) as error:
+        except (UnicodeDecodeError, unreadable) as error:
             said = " ".join(str(error).split())
             findings.append(Finding("unreadable", file, "", f"It is no {language}: {said}.", "Build it again."))
             continue

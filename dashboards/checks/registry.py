@@ -16,7 +16,7 @@ CHECKS = (
     Check("generated", "every file is what the catalogue generates", check_generated),
     Check("grafana", "dashboards have what Grafana would not miss and people would", check_dashboards),
     Check("grafana-types", "dashboards are what Grafana's own TypeScript types allow", check_types),
-    Check("grafana-schema", "dashboards fit the JSON Schema of Grafana's SDK", check_schema),
+    Check("grafana-schema", "dashboards, rules and policies fit the JSON Schemas of Grafana's SDK", check_schema),
     Check("grafana-alerting", "rules are what Grafana takes, and tell somebody", check_alerting),
     Check("datadog", "monitors have what Datadog would not miss and people would", check_monitors),
     Check("runbooks", "every runbook link leads to a heading that exists", check_runbooks),

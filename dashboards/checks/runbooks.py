@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dashboards.catalogue import RUNBOOK_BASE_URL
 from dashboards.checks.check import CheckResult, Material, counted
 from dashboards.checks.findings import Finding
 from dashboards.files import GENERATED_FOLDERS
+from dashboards.settings import RUNBOOKS_VARIABLE, runbooks_url
 
-BASES = (RUNBOOK_BASE_URL, "${runbooks}")
-"""What a link begins with: where docs/runbooks is published, and the variable of a dashboard that says so."""
+VARIABLE = "${runbooks}"
+"""What a dashboard's link may begin with instead: its variable that says where the runbooks are."""
 
 _SUFFIXES = {".json", ".yaml", ".yml"}
-_LINK = re.compile(rf"(?:{'|'.join(re.escape(base) for base in BASES)})/(?P<page>[\w.-]+)(?:#(?P<anchor>[\w-]+))?")
+_LINK = re.compile(
+    rf"(?P<base>https?://[^\s\"'<>()#]+|{re.escape(VARIABLE)})/(?P<page>[\w-]+\.md)(?:#(?P<anchor>[\w-]+))?"
+)
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
@@ -25,6 +27,7 @@ def check_runbooks(material: Material) -> CheckResult:
     if material.runbooks is None:
         return CheckResult.skip("docs/runbooks is not here.", "holdwatch dashboards check, in a checkout")
     pages = {path.name: anchors(path.read_text(encoding="utf-8")) for path in sorted(material.runbooks.glob("*.md"))}
+    published = runbooks_url()
     findings = []
     links = 0
     for path in _files(material.directory):
@@ -32,10 +35,13 @@ def check_runbooks(material: Material) -> CheckResult:
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
             for match in _LINK.finditer(line):
                 links += 1
-                if problem := _why_dead(match["page"], match["anchor"], pages):
-                    findings.append(
-                        Finding("dead-runbook", file, f"line {number}", problem, "Write the page, or correct the link.")
-                    )
+                if match["base"] not in (published, VARIABLE):
+                    problem = f"{match[0]} is not below {published}."
+                    remedy = f"Set {RUNBOOKS_VARIABLE} to where the runbooks are, and build again."
+                    findings.append(Finding("foreign-runbook", file, f"line {number}", problem, remedy))
+                elif dead := _why_dead(match["page"], match["anchor"], pages):
+                    remedy = "Write the page, or correct the link."
+                    findings.append(Finding("dead-runbook", file, f"line {number}", dead, remedy))
     return CheckResult(findings, counted(links, "link"))
 
 

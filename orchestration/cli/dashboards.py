@@ -29,6 +29,8 @@ RUNBOOKS_DIR = PROJECT_ROOT / "docs" / "runbooks"
 SCHEMAS_DIR = PROJECT_ROOT.parent / "shared" / "schemas"
 """The published descriptions of the formats lie beside the checkout: they are others' work, and large."""
 
+_NAME_WIDTH = max(len(one.name) for one in CHECKS)
+
 DirectoryOption = Annotated[
     Path | None,
     typer.Option("--directory", file_okay=False, help="The folder with grafana/ and datadog/; default: the project's."),
@@ -124,11 +126,11 @@ def _print_result(one: Check, result: CheckResult) -> None:
         said, what = "FOUND", f"{counted(len(result.findings), 'finding')} in {result.looked_at}"
     else:
         said, what = "ok", f"{result.looked_at}: {one.purpose}"
-    results.print(f"{one.name:<16} {said:<8} {what}", soft_wrap=True)
+    results.print(f"{one.name:<{_NAME_WIDTH}} {said:<8} {what}", soft_wrap=True)
     for finding in result.findings:
         results.print(f"  {finding}", soft_wrap=True)
     for note in result.notes:
-        notes.print(f"  {note}")
+        notes.print(f"  {note}", soft_wrap=True)
 
 
 def _as_json(one: Check, result: CheckResult) -> dict[str, Any]:

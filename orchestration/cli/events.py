@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +34,7 @@ from holds_core.events.spool import REJECTED, default_spool
 from holds_core.events.sync import SyncReport, sync_events
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.database import open_database, open_existing_database
-from orchestration.history import History, write_history
+from orchestration.errors import MissingExtraError
 from orchestration.paths import state_dir
 
 app = typer.Typer(no_args_is_help=True, help="Events: in from files, another database or the spool; out to files.")
@@ -100,6 +101,10 @@ def generate(
             f"the history would begin more than {RETENTION_DAYS} days ago, before what the database keeps.",
             param_hint="--days",
         )
+    if find_spec("numpy") is None:
+        raise MissingExtraError("pipeline", "Making up a history")
+    from orchestration.history import History, write_history  # noqa: PLC0415  numpy is of the extra
+
     started = time.monotonic()
     with open_database() as database, connect(database.url) as connection:
         if database.environment is Environment.PROD:

@@ -52,6 +52,20 @@ cross join (
 ) as kinds (event_type, context)
 """
 
+# What comes rarely, and from people: one of each, an hour ago.
+_RARE = """
+insert into holds.observability_events (occurred_at, environment, source, event_type, severity, context)
+select now() - interval '1 hour', 'dev', rare.source, rare.event_type, rare.severity, rare.context::jsonb
+from (
+    values
+    ('pipeline', 'pipeline.run.succeeded', 'info', '{"job": "refresh"}'),
+    ('pipeline', 'pipeline.run.failed', 'error', '{"job": "pipeline", "reason": "It failed.", "isBlocked": false}'),
+    ('flags', 'capacity.flags.contradiction', 'warning', '{"rule": "planner needs strict mode", "flags": ["a", "b"]}'),
+    ('flags', 'capacity.flags.changed', 'info', '{"flag": "a", "action": "was applied", "requestedBy": "ada"}'),
+    ('deploys', 'deploy.finished', 'info', '{"service": "booking", "version": "1.2", "deployedBy": "ada"}')
+) as rare (source, event_type, severity, context)
+"""
+
 _HOLD = """
 with hold as (
     insert into holds.table_holds
@@ -72,6 +86,7 @@ def seed_events(connection: psycopg.Connection) -> None:
     """Insert events of each kind that a view reads, for today and the 90 days before."""
     for statement in (_SELECTIONS, _TROUBLE):
         connection.execute(statement, {"restaurants": list(RESTAURANTS)})
+    connection.execute(_RARE)
     # Two changes that leave enforcement as it was.
     for enabled in (False, True):
         connection.execute("select holds.set_hold_conflict_enforcement(%s, 'seeding')", (enabled,))

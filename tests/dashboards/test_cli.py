@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,28 @@ def test_check_prints_findings_for_people(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "is missing" in result.stdout
     assert "1 finding" in result.stderr
+
+
+@pytest.mark.parametrize(("arguments", "status"), [([], 0), (["--strict"], 1)])
+def test_check_that_lacks_something_is_skipped_aloud(tmp_path: Path, arguments: list[str], status: int) -> None:
+    """It says what is missing and what to do about it; whether that fails is for the caller to say."""
+    only = ["--only", "grafana-schema", "--schemas", str(tmp_path)]
+
+    said = CliRunner().invoke(app, ["check", *only, *arguments])
+    report = json.loads(CliRunner().invoke(app, ["check", *only, *arguments, "--json"]).stdout)
+
+    assert said.exit_code == status
+    assert re.search(r"grafana-schema +SKIPPED +dashboard.jsonschema.json", said.stdout)
+    assert "0 checks ran, 1 skipped" in said.stderr
+    assert report["is_ok"] is (status == 0)
+    (check,) = report["checks"]
+    assert (check["outcome"], check["findings"]) == ("skipped", [])
+    assert "--schemas" in check["skipped"]["install"]
+
+
+def test_check_of_no_name_is_refused_with_the_names_there_are() -> None:
+    """A misspelled check must not pass as nothing found."""
+    result = CliRunner().invoke(app, ["check", "--only", "grafanna"])
+
+    assert result.exit_code == 2
+    assert "grafana-types" in result.stderr

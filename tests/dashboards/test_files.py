@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,11 @@ from pathlib import Path
 import pytest
 
 import dashboards
+from dashboards.catalogue import RUNBOOK_BASE_URL
+from dashboards.checks.grafana_types import NODE_DIR
 from dashboards.errors import DashboardsExtraMissingError
 from dashboards.files import DASHBOARDS_DIR
+from holds_core.errors import SettingsError
 
 _PRINT_DIGEST = """
 import hashlib, json, dashboards
@@ -44,6 +48,30 @@ def test_generated_texts_are_the_same_under_another_hash_seed_and_time_zone() ->
 def test_committed_files_are_what_is_generated() -> None:
     """Who changes the catalogue commits what comes of it."""
     assert dashboards.differences() == []
+
+
+def test_runbooks_are_where_the_setting_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every link of every format begins there, and what was written is what is generated; nothing else differs."""
+    default = dashboards.generate()
+    monkeypatch.setenv("HOLDWATCH_RUNBOOKS_URL", "https://wiki.example/runbooks/")
+
+    changed = dashboards.generate()
+    dashboards.write(tmp_path)
+
+    assert dashboards.differences(tmp_path) == []
+    assert {
+        name: text.replace("https://wiki.example/runbooks", RUNBOOK_BASE_URL) for name, text in changed.items()
+    } == (default)
+    assert not any(RUNBOOK_BASE_URL in text for text in changed.values())
+
+
+@pytest.mark.parametrize("url", ["wiki", "ftp://wiki.example/x", 'https://wiki.example/"x', "https://wiki.example/a b"])
+def test_setting_that_is_no_url_is_named(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """It would stand in every link, and break a file's syntax."""
+    monkeypatch.setenv("HOLDWATCH_RUNBOOKS_URL", url)
+
+    with pytest.raises(SettingsError, match="HOLDWATCH_RUNBOOKS_URL"):
+        dashboards.generate()
 
 
 def test_import_does_not_load_the_sdk() -> None:
@@ -133,3 +161,15 @@ def test_dashboard_is_classic_with_stable_names() -> None:
     assert overview["uid"] == "holdwatch-overview"
     assert overview.get("id") is None
     assert [panel["id"] for panel in overview["panels"] if panel["type"] != "row"] == list(range(1, 19))
+
+
+def test_node_packages_are_pinned_and_name_no_registry() -> None:
+    """Every one by version and hash; from where is for whoever installs them to say."""
+    packages = json.loads((NODE_DIR / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    lock = json.loads((NODE_DIR / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    installed = {name: package for name, package in lock.items() if name}
+
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in packages.values())
+    assert {name: lock[f"node_modules/{name}"]["version"] for name in packages} == packages
+    assert all(package["integrity"].startswith("sha512-") for package in installed.values())
+    assert not any("resolved" in package for package in installed.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -11,9 +12,10 @@ import psycopg
 import pytest
 import typer.main
 
+import dashboards
 from dashboards.alerts import ALERTS
 from dashboards.catalogue import SIGNALS, VIEWS
-from dashboards.checks.lint import relations
+from dashboards.checks.lint import all_panels, relations
 from dashboards.checks.runbooks import anchors
 from orchestration.cli.app import app
 from orchestration.paths import PROJECT_ROOT
@@ -28,6 +30,9 @@ HEADINGS = [
     "Mitigation",
     "How to verify it is over",
 ]
+
+OWNERS_RELATIONS = {"holds.observability_events", "pg_stat_activity"}
+"""What only the owner's login reads; a page that asks for one says so."""
 
 _SQL = re.compile(r"^ *```sql\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`(holdwatch [^`]+)`")
@@ -48,8 +53,9 @@ def test_index_names_every_page_and_every_alert() -> None:
     index = (RUNBOOKS / "README.md").read_text(encoding="utf-8")
 
     assert set(_LINK.findall(index)) == {path.name for path in PAGES}
-    for alert in ALERTS:
-        assert f"`{alert.name}` ({alert.severity}) | [{alert.signal.runbook}.md]" in index
+    rows = dict(re.findall(r"^\| `(\w+)` \((?:page|ticket)\) \|.*\| \[([\w-]+)\.md\]", index, re.MULTILINE))
+    assert rows == {alert.name: alert.signal.runbook for alert in ALERTS}
+    assert set(re.findall(r"`(\w+)` \((page|ticket)\)", index)) == {(one.name, one.severity) for one in ALERTS}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_page_id)
@@ -57,6 +63,48 @@ def test_page_has_the_six_headings_in_order(page: Path) -> None:
     """Whoever is woken knows where to look."""
     assert re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE) == HEADINGS
     assert {"what-it-means", "first-five-minutes"} <= anchors(page.read_text(encoding="utf-8"))
+
+
+def _section(page: Path, heading: str) -> str:
+    text = page.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
+    return text.partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_page_id)
+def test_page_is_steps_that_can_be_followed(page: Path) -> None:
+    """What to do first, and then, is numbered; nobody reads prose at three in the morning."""
+    for heading in ("First five minutes", "Mitigation"):
+        steps = [int(number) for number in re.findall(r"^(\d+)\. ", _section(page, heading), re.MULTILINE)]
+        assert len(steps) >= 2
+        assert steps == list(range(1, len(steps) + 1))
+    assert _CODE.search(_section(page, "First five minutes") + _section(page, "Mitigation"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_page_id)
+def test_page_ends_with_what_judges_its_alerts(page: Path, seeded: psycopg.Connection) -> None:
+    """Whether it is over is asked where it is judged: the last query gives every alert of the page, and no other."""
+    statement = _SQL.findall(_section(page, "How to verify it is over"))[-1]
+    named = set(re.findall(r"'(\w+)'", statement))
+
+    assert relations(statement) == {"analytics.alert_evaluations"}
+    assert named == {alert.name for alert in ALERTS if alert.signal.runbook == page.stem}
+    assert len(seeded.execute(statement).fetchall()) == len(named)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_page_id)
+def test_panels_that_a_page_names_are_on_a_dashboard(page: Path) -> None:
+    """Whoever is sent to a panel finds it."""
+    titles = {
+        panel["title"]
+        for file, text in dashboards.generate().items()
+        if file.startswith("grafana/")
+        for panel in all_panels(json.loads(text))
+    }
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    named = re.findall(r'"([^"]+)"', " ".join(re.findall(r'\bPanels? ("[^"]+"(?:,? and "[^"]+")*)', text)))
+
+    assert named
+    assert set(named) <= titles
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_page_id)
@@ -67,7 +115,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     } == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_page_id)
+@pytest.mark.parametrize("page", [*PAGES, RUNBOOKS / "README.md"], ids=_page_id)
 def test_sql_runs_on_the_views(page: Path, seeded: psycopg.Connection) -> None:
     """Each page has a query, it reads the views (or, as the owner, events), and it shows something on such data."""
     statements = _SQL.findall(page.read_text(encoding="utf-8"))
@@ -75,10 +123,12 @@ def test_sql_runs_on_the_views(page: Path, seeded: psycopg.Connection) -> None:
     assert statements
     for statement in statements:
         read = relations(statement)
-        assert read <= {*(f"analytics.{view}" for view in VIEWS), "holds.observability_events"}
+        assert read <= {*(f"analytics.{view}" for view in VIEWS), *OWNERS_RELATIONS}
         with seeded.transaction(force_rollback=True):
             seeded.execute("set transaction read only")
-            if "holds.observability_events" not in read:
+            if read & OWNERS_RELATIONS:
+                assert "needs the owner's login" in page.read_text(encoding="utf-8")
+            else:
                 seeded.execute("set local role analytics_reader")
             assert seeded.execute(statement).fetchall(), statement
 

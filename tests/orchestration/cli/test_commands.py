@@ -95,6 +95,37 @@ def test_help_of_the_program_lists_the_nouns(run: Run) -> None:
     assert all(noun in done.out for noun in ("demo", "up", "soak", "holds", "enforcement", "events", "pipeline"))
 
 
+EXTRAS = (
+    "altair", "dagster", "datadog_api_client", "dbt", "duckdb", "grafana_foundation_sdk", "great_expectations", "httpx",
+    "jsonschema", "matplotlib", "numpy", "pandas", "prometheus_client", "pyarrow", "sqlalchemy", "vl_convert", "yaml",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (("events", "generate"), "pipeline"),
+        (("pipeline", "run"), "pipeline"),
+        (("dashboards", "build"), "dashboards"),
+        (("dashboards", "check", "--no-queries"), "dashboards"),
+    ],
+)
+def test_base_install_starts_and_names_the_extra(database_url: str, arguments: tuple[str, ...], extra: str) -> None:
+    """Who embeds the core has psycopg and the command, which says what the rest takes."""
+    code = f"import sys; sys.modules |= dict.fromkeys({EXTRAS}); from orchestration.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=os.environ | {"HOLDWATCH_DATABASE_URL": database_url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith(f"pip install 'holdwatch[{extra}]'.")
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
