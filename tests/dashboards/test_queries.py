@@ -216,7 +216,9 @@ def test_annotations_mark_what_people_did(report: QueryReport) -> None:
 
 def test_alert_rules_ask_for_the_verdicts_of_sql(report: QueryReport, seeded: psycopg.Connection) -> None:
     """Each rule has one row for each environment: 1 where the alert fires, 0 otherwise."""
-    firing = dict(seeded.execute("select alert, is_firing::integer from analytics.alert_evaluations").fetchall())
+    firing: dict[str, int] = dict(
+        seeded.execute("select alert, is_firing::integer from analytics.alert_evaluations").fetchall()
+    )
     asked = {
         run.query.place.removeprefix("rule holdwatch-").replace("-", "_"): run.rows
         for run in report.runs
