@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 
 from holds_core.database.connections import connect
-from holds_core.database.settings import RETENTION_DAYS, Environment
+from holds_core.database.settings import RETENTION_DAYS, Environment, Settings
 from holds_core.errors import HoldsError, SettingsError
 from holds_core.events.errors import EventImportError
 from holds_core.events.export import as_json, export_events
@@ -197,6 +197,8 @@ def deployed(
 ) -> None:
     """Record that a deployment has ended, so that the dashboards mark it. For the last step of a CI/CD job.
 
+    A login of the role holds_app will do: holdwatch db grant holds_app ci
+
     Example: holdwatch events deployed --version 2026.11.3 --service selector --by "release job 1234"
     """
     said = {"version": version, "service": service, "reason": reason, "deployedBy": by}
@@ -206,14 +208,16 @@ def deployed(
             raise typer.BadParameter(f"say it in 1 to {_LONGEST_TEXT} characters.", param_hint=option)
     context = {key: text.strip() for key, text in said.items() if text is not None}
     event = Event(event_type=EventType.DEPLOY_FINISHED, source="deploy", context=context)
-    with open_existing_database() as database, connect(database.url) as connection:
+    # A login of the role holds_app does: no more is asked of the database than to record the event.
+    is_embedded = Settings.from_environ().database_url is None
+    with open_database(migrated=is_embedded) as database, connect(database.url) as connection:
         if not record_event(connection, event):
             raise HoldsError("The database refused the event; its log says why. The deployment itself is untouched.")
     if json:
         print_json({"id": str(event.id), "occurred_at": event.occurred_at.isoformat(), **context})
         return
     what = " ".join(filter(None, (context.get("service"), context["version"])))
-    typer.echo(f"Recorded in {database.environment.value}: {what} was deployed.")
+    typer.echo(f"Recorded: {what} was deployed.")
 
 
 @app.command()
