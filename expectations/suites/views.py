@@ -67,12 +67,35 @@ _VIEWS = {
         grains=("day",),
         ratio="error_share",
     ),
+    "hold_activity": _View(
+        columns=(*_BUCKET, "activity", "event_count"),
+        counts=("event_count",),
+        within=("activity",),
+    ),
     "double_bookings": _View(
         columns=(
             "environment", "restaurant_id", "restaurant_key", "table_id", "first_hold_id", "second_hold_id",
-            "overlap_starts_at", "overlap_ends_at",
+            "overlap_starts_at", "overlap_ends_at", "began_at",
         )
     ),
+    "hold_enforcement": _View(
+        columns=(
+            "environment", "is_enabled", "strict_percentage", "strict_restaurant_count", "lenient_restaurant_count",
+            "unenforced_window_count", "changed_at", "changed_by", "reason",
+        )
+    ),
+    "alert_evaluations": _View(
+        columns=(
+            "alert", "severity", "environment", "bucket_at", "value", "threshold", "sample_count", "is_in_maintenance",
+            "is_breaching", "consecutive_breaches", "is_firing", "periods_to_fire",
+        )
+    ),
+    "error_budget_burn": _View(columns=("bucket_at", "environment", "window_hours", "burn_rate")),
+    "maintenance_periods": _View(columns=("environment", "restaurant_key", "starts_at", "ends_at", "reason")),
+    "operational_changes": _View(
+        columns=("occurred_at", "environment", "restaurant_key", "kind", "title", "reason", "changed_by")
+    ),
+    "pipeline_runs": _View(columns=("ended_at", "environment", "job", "outcome", "reason", "duration_seconds")),
     "prometheus_series": _View(columns=("metric", "labels", "value", "at")),
     "pipeline_freshness": _View(
         columns=("environment", "newest_event_at", "lag_seconds", "is_blocked", "blocked_reason")

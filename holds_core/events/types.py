@@ -25,6 +25,7 @@ class EventType(StrEnum):
     FLAGS_CHANGED = "capacity.flags.changed"
     ROLLOUT_ADVANCED = "capacity.rollout.advanced"
     ROLLOUT_BLOCKED = "capacity.rollout.blocked"
+    DEPLOY_FINISHED = "deploy.finished"
     PIPELINE_SUCCEEDED = "pipeline.run.succeeded"
     PIPELINE_FAILED = "pipeline.run.failed"
 
@@ -47,6 +48,7 @@ MAY_LACK_RESTAURANT: tuple[str, ...] = (
     "capacity.enforcement.",
     "capacity.flags.",
     "capacity.rollout.",
+    "deploy.",
     "pipeline.",
 )
 """Types, or beginnings of types where they end in a dot, that staff or the system cause without a restaurant."""

@@ -24,18 +24,23 @@ from rich.progress import (
 from rich.table import Table
 
 from holds_core.database.connections import connect
-from holds_core.database.settings import RETENTION_DAYS, Environment
-from holds_core.errors import SettingsError
+from holds_core.database.settings import RETENTION_DAYS, Environment, Settings
+from holds_core.errors import HoldsError, SettingsError
 from holds_core.events.errors import EventImportError
 from holds_core.events.export import as_json, export_events
 from holds_core.events.importer import ImportReport, import_file
 from holds_core.events.readers import open_reader
+from holds_core.events.record import Event, record_event
 from holds_core.events.spool import REJECTED, default_spool
 from holds_core.events.sync import SyncReport, sync_events
+from holds_core.events.types import EventType
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.database import open_database, open_existing_database
 from orchestration.errors import MissingExtraError
 from orchestration.paths import state_dir
+
+_LONGEST_TEXT = 200
+"""Characters of what somebody says; more has no place beside a line in a dashboard."""
 
 app = typer.Typer(no_args_is_help=True, help="Events: in from files, another database or the spool; out to files.")
 
@@ -185,6 +190,39 @@ def sync(
     )
     if report.rejects_path is not None:
         typer.echo(f"The rejected ones, each with its reason: {report.rejects_path}")
+
+
+@app.command()
+def deployed(
+    version: Annotated[str, typer.Option(help="What was deployed, for example 2026.11.3 or a commit.")],
+    service: Annotated[str | None, typer.Option(help="Which service, where there are several.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why, or where to read about it.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who or what deployed it, for example the name of the job.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Record that a deployment has ended, so that the dashboards mark it. For the last step of a CI/CD job.
+
+    A login of the role holds_app will do: holdwatch db grant holds_app ci
+
+    Example: holdwatch events deployed --version 2026.11.3 --service selector --by "release job 1234"
+    """
+    said = {"version": version, "service": service, "reason": reason, "deployedBy": by}
+    for key, text in said.items():
+        if text is not None and not 0 < len(text.strip()) <= _LONGEST_TEXT:
+            option = "--by" if key == "deployedBy" else f"--{key}"
+            raise typer.BadParameter(f"say it in 1 to {_LONGEST_TEXT} characters.", param_hint=option)
+    context = {key: text.strip() for key, text in said.items() if text is not None}
+    event = Event(event_type=EventType.DEPLOY_FINISHED, source="deploy", context=context)
+    # A login of the role holds_app does: no more is asked of the database than to record the event.
+    is_embedded = Settings.from_environ().database_url is None
+    with open_database(migrated=is_embedded) as database, connect(database.url) as connection:
+        if not record_event(connection, event):
+            raise HoldsError("The database refused the event; its log says why. The deployment itself is untouched.")
+    if json:
+        print_json({"id": str(event.id), "occurred_at": event.occurred_at.isoformat(), **context})
+        return
+    what = " ".join(filter(None, (context.get("service"), context["version"])))
+    typer.echo(f"Recorded: {what} was deployed.")
 
 
 @app.command()

@@ -52,18 +52,54 @@ cross join (
 ) as kinds (event_type, context)
 """
 
-# What comes rarely, and from people: one of each, an hour ago.
-_RARE = """
-insert into holds.observability_events (occurred_at, environment, source, event_type, severity, context)
-select now() - interval '1 hour', 'dev', rare.source, rare.event_type, rare.severity, rare.context::jsonb
-from (
+# Three moments of which each time range has one: a minute ago, yesterday and the month before last.
+_SELDOM = "(values (interval '1 minute'), (interval '30 hours'), (interval '60 days')) as moments (ago)"
+
+_HOLDS = f"""
+insert into holds.observability_events
+    (occurred_at, environment, source, event_type, severity, restaurant_id, context)
+select
+    occurred_at,
+    'dev',
+    'holds.core',
+    kinds.event_type,
+    'info',
+    (%(restaurants)s::uuid[])[1 + n %% 4],
+    kinds.context::jsonb
+from ({_MOMENTS}) as moments
+cross join (
     values
-    ('pipeline', 'pipeline.run.succeeded', 'info', '{"job": "refresh"}'),
-    ('pipeline', 'pipeline.run.failed', 'error', '{"job": "pipeline", "reason": "It failed.", "isBlocked": false}'),
-    ('flags', 'capacity.flags.contradiction', 'warning', '{"rule": "planner needs strict mode", "flags": ["a", "b"]}'),
-    ('flags', 'capacity.flags.changed', 'info', '{"flag": "a", "action": "was applied", "requestedBy": "ada"}'),
-    ('deploys', 'deploy.finished', 'info', '{"service": "booking", "version": "1.2", "deployedBy": "ada"}')
-) as rare (source, event_type, severity, context)
+    ('capacity.hold.created', '{{}}'),
+    ('capacity.hold.created', '{{}}'),
+    ('capacity.hold.confirmed', '{{}}'),
+    ('capacity.hold.released', '{{}}'),
+    ('capacity.hold.expired', '{{}}'),
+    ('capacity.hold.strict_conflict', '{{"sqlstate": "23P01"}}'),
+    ('capacity.hold.strict_conflict', '{{"sqlstate": "23P01", "isShadow": true}}')
+) as kinds (event_type, context)
+where n %% 2 = 0 or kinds.event_type <> 'capacity.hold.strict_conflict'
+"""
+
+_CHANGES = f"""
+insert into holds.observability_events (occurred_at, environment, source, event_type, severity, context)
+select now() - moments.ago, 'dev', 'seed', changes.event_type, changes.severity, changes.context::jsonb
+from {_SELDOM}
+cross join (
+    values
+    ('deploy.finished', 'info', '{{"service": "selector", "version": "2026.11.3", "deployedBy": "release job"}}'),
+    ('capacity.flags.changed', 'info', '{{"flag": "holds.strictConflicts", "action": "requested"}}'),
+    ('capacity.flags.contradiction', 'warning', '{{"rule": "planner needs strict mode", "flags": ["a", "b"]}}'),
+    ('capacity.rollout.advanced', 'info', '{{"flag": "holds.strictConflicts", "stage": "50 %%"}}'),
+    ('capacity.enforcement.changed', 'info', '{{"percentage": 50, "changedBy": "ops", "enabled": true}}'),
+    ('pipeline.run.succeeded', 'info', '{{"job": "refresh", "durationMs": 4200}}'),
+    ('pipeline.run.failed', 'error', '{{"job": "pipeline", "durationMs": 6100, "isBlocked": true, "reason": "3 rows"}}')
+) as changes (event_type, severity, context)
+"""
+
+_MAINTENANCE = f"""
+select holds.add_maintenance_window('dev', starts.at, interval '5 minutes', 'new disks')
+from {_SELDOM}
+cross join lateral (select now() - moments.ago - interval '9 minutes' as at) as starts
 """
 
 _HOLD = """
@@ -83,10 +119,9 @@ select id, restaurant_id, %(table)s, owner_id, held_during, false from hold
 
 
 def seed_events(connection: psycopg.Connection) -> None:
-    """Insert events of each kind that a view reads, for today and the 90 days before."""
-    for statement in (_SELECTIONS, _TROUBLE):
+    """Insert events of each kind that a view reads, and maintenance, for today and the 90 days before."""
+    for statement in (_SELECTIONS, _TROUBLE, _HOLDS, _CHANGES, _MAINTENANCE):
         connection.execute(statement, {"restaurants": list(RESTAURANTS)})
-    connection.execute(_RARE)
     # Two changes that leave enforcement as it was.
     for enabled in (False, True):
         connection.execute("select holds.set_hold_conflict_enforcement(%s, 'seeding')", (enabled,))

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,8 @@ from dashboards.checks.grafana_types import NODE_DIR
 from dashboards.errors import DashboardsExtraMissingError
 from dashboards.files import DASHBOARDS_DIR
 from holds_core.errors import SettingsError
+
+PANELS = Path(__file__).with_name("panels.txt")
 
 _PRINT_DIGEST = """
 import hashlib, json, dashboards
@@ -109,7 +112,7 @@ def test_write_touches_only_what_changed(tmp_path: Path) -> None:
 
 
 def test_write_removes_what_is_no_longer_generated_and_nothing_else(tmp_path: Path) -> None:
-    """Only JSON in the generated folders goes."""
+    """Only JSON and YAML in the generated folders goes."""
     stale = tmp_path / "datadog" / "monitors" / "long_gone.json"
     notes = tmp_path / "grafana" / "NOTES.txt"
     other = tmp_path / "elsewhere" / "own.json"
@@ -153,14 +156,12 @@ def test_differences_name_missing_and_changed_files(tmp_path: Path) -> None:
     ]
 
 
-def test_dashboard_is_classic_with_stable_names() -> None:
+def test_dashboards_are_classic_with_stable_names(boards: dict[str, Any]) -> None:
     """The schema that file provisioning takes, and identifiers that people's links hold."""
-    overview = json.loads(dashboards.generate()["grafana/overview.json"])
-
-    assert overview["schemaVersion"] == 42
-    assert overview["uid"] == "holdwatch-overview"
-    assert overview.get("id") is None
-    assert [panel["id"] for panel in overview["panels"] if panel["type"] != "row"] == list(range(1, 19))
+    for file, board in boards.items():
+        assert board["schemaVersion"] == 42
+        assert board["uid"] == f"holdwatch-{Path(file).stem}"
+        assert board.get("id") is None
 
 
 def test_node_packages_are_pinned_and_name_no_registry() -> None:
@@ -173,3 +174,16 @@ def test_node_packages_are_pinned_and_name_no_registry() -> None:
     assert {name: lock[f"node_modules/{name}"]["version"] for name in packages} == packages
     assert all(package["integrity"].startswith("sha512-") for package in installed.values())
     assert not any("resolved" in package for package in installed.values())
+
+
+def test_panels_keep_their_numbers(boards: dict[str, Any]) -> None:
+    """Run with UPDATE_SNAPSHOTS=1 to add a panel. The number of one that goes stays in the list, as retired."""
+    known = dict(line.split(" ", 1) for line in PANELS.read_text("utf-8").splitlines())
+    shown = {f"{board['uid']}/{panel['id']}": panel["title"] for board in boards.values() for panel in board["panels"]}
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        retired = {key: title if title.startswith("retired: ") else f"retired: {title}" for key, title in known.items()}
+        lines = sorted((retired | shown).items(), key=lambda item: (item[0].split("/")[0], int(item[0].split("/")[1])))
+        PANELS.write_text("".join(f"{key} {title}\n" for key, title in lines), "utf-8")
+        known = retired | shown
+
+    assert {key: title for key, title in known.items() if not title.startswith("retired: ")} == shown

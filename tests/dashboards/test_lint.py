@@ -15,6 +15,7 @@ from dashboards.checks import CHECKS, Finding, Material
 from dashboards.checks.lint import lint_dashboard, place_of, relations
 from dashboards.checks.runbooks import anchors
 from dashboards.files import DASHBOARDS_DIR
+from dashboards.generators.grafana_page import PAGES
 from orchestration.paths import PROJECT_ROOT
 
 RUNBOOKS = PROJECT_ROOT / "docs" / "runbooks"
@@ -41,6 +42,20 @@ def _set_sql(sql: str) -> Callable[[Json], None]:
     return mutate
 
 
+def _annotation(dashboard: Json) -> Json:
+    annotation: Json = dashboard["annotations"]["list"][0]
+    return annotation
+
+
+def _change_cell_link(dashboard: Json, old: str, new: str) -> None:
+    """Of the worst restaurants, whose names lead to their page."""
+    for override in _panel(dashboard, 8)["fieldConfig"]["overrides"]:
+        for setting in override["properties"]:
+            if setting["id"] == "links":
+                assert old in setting["value"][0]["url"]
+                setting["value"][0]["url"] = setting["value"][0]["url"].replace(old, new)
+
+
 def _set_variable_sql(dashboard: Json) -> None:
     next(one for one in dashboard["templating"]["list"] if one["name"] == "restaurant")["query"] = (
         "select 1 from holds.x"
@@ -56,7 +71,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[Json], object]]] = {
     "old schema": ("schema-version", lambda board: board.update(schemaVersion=36)),
     "same id": ("duplicate-id", lambda board: _panel(board, 2).update(id=1)),
     "no id": ("duplicate-id", lambda board: _panel(board, 2).pop("id")),
-    "too wide": ("off-grid", lambda board: _panel(board, 6)["gridPos"].update(w=5)),
+    "too wide": ("off-grid", lambda board: _panel(board, 6)["gridPos"].update(w=7)),
     "no place": ("off-grid", lambda board: _panel(board, 6).pop("gridPos")),
     "overlap": ("overlapping-panels", lambda board: _panel(board, 2)["gridPos"].update(x=3)),
     "no title": ("missing-title", lambda board: _panel(board, 1).update(title="")),
@@ -90,6 +105,31 @@ MUTATIONS: dict[str, tuple[str, Callable[[Json], object]]] = {
     "unknown variable": ("unknown-variable", _set_sql("select ${city:sqlstring}")),
     "unquoted variable": ("unknown-macro", _set_sql("select '${restaurant}'")),
     "unknown macro": ("unknown-macro", _set_sql("select $__timeFiltre(x)")),
+    "fixed data source of an annotation": (
+        "fixed-datasource",
+        lambda board: _annotation(board)["target"]["datasource"].update(uid="abc"),
+    ),
+    "silent annotation": ("missing-query", lambda board: _annotation(board)["target"].pop("rawSql")),
+    "annotation reads elsewhere": (
+        "foreign-relation",
+        lambda board: _annotation(board)["target"].update(rawSql="select 1 from holds.observability_events"),
+    ),
+    "unquoted variable of an annotation": (
+        "unknown-macro",
+        lambda board: _annotation(board)["target"].update(rawSql="select '$environment'"),
+    ),
+    "link to no dashboard": ("dead-link", lambda board: board["links"][0].update(url="/d/holdwatch-gone")),
+    "link that loses the time range": ("forgetful-link", lambda board: board["links"][0].update(keepTime=False)),
+    "link that loses what is chosen": ("forgetful-link", lambda board: board["links"][0].update(includeVars=False)),
+    "cell that leads nowhere": ("dead-link", lambda board: _change_cell_link(board, "holdwatch-restaurant", "gone")),
+    "cell that loses the time range": (
+        "forgetful-link",
+        lambda board: _change_cell_link(board, "&${__url_time_range}", ""),
+    ),
+    "cell that loses the environment": (
+        "forgetful-link",
+        lambda board: _change_cell_link(board, "${environment:queryparam}&", ""),
+    ),
 }
 
 
@@ -110,7 +150,7 @@ def test_rule_fires(overview: Json, mutation: str) -> None:
     broken = copy.deepcopy(overview)
     mutate(broken)
 
-    findings = lint_dashboard("overview.json", broken)
+    findings = lint_dashboard("overview.json", broken, {f"holdwatch-{page.name}" for page in PAGES})
 
     assert {finding.check for finding in findings} == {check}
     assert all(finding.remedy and finding.file == "overview.json" for finding in findings)
@@ -139,11 +179,11 @@ def test_same_uid_in_two_files_is_found(tmp_path: Path) -> None:
 
 
 def test_unreadable_file_is_found(tmp_path: Path) -> None:
-    """Half a file is a finding, not a traceback."""
+    """Half a file is a finding, not a traceback; what leads to it leads nowhere."""
     dashboards.write(tmp_path)
     (tmp_path / "grafana" / "overview.json").write_text('{"uid": ', encoding="utf-8")
 
-    assert {finding.check for finding in _findings(tmp_path)} == {"not-regenerated", "unreadable"}
+    assert {finding.check for finding in _findings(tmp_path)} == {"dead-link", "not-regenerated", "unreadable"}
 
 
 @pytest.mark.parametrize(

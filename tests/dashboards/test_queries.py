@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,15 +11,20 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-import dashboards
+from dashboards.alerts import ALERTS
 from dashboards.catalogue import SUCCESS_OBJECTIVE
 from dashboards.checks.queries import QueryReport, QueryRun, queries_of, run_queries
 from dashboards.errors import ReaderRoleError
+from dashboards.generators import grafana_queries_operations as operations
+from dashboards.generators import grafana_states as states
 from holds_core.database.connections import connect
 from tests.conftest import with_database
 from tests.dashboards.seed import RESTAURANTS
 
 Json = dict[str, Any]
+
+# All queries of all pages are run once, on one of the workers.
+pytestmark = pytest.mark.xdist_group("dashboard queries")
 
 CASES = {
     "All",
@@ -29,35 +33,29 @@ CASES = {
     "an unknown name",
     "a name with a quote",
     "an injection attempt",
+    "an unknown environment",
+    "an injection as an environment",
 }
+HERE = CASES - {"an unknown environment", "an injection as an environment"}
 
 
-@pytest.fixture(scope="module")
-def boards() -> dict[str, Json]:
-    """The generated dashboards."""
-    return {file: json.loads(text) for file, text in dashboards.generate().items() if file.startswith("grafana/")}
-
-
-@pytest.fixture(scope="module")
-def report(seeded_url: str, boards: dict[str, Json]) -> QueryReport:
-    """All queries, run once on the seeded database."""
-    with connect(seeded_url) as connection:
-        return run_queries(connection, boards)
-
-
-def _runs(report: QueryReport, panel_id: int, ref_id: str, case: str, time_range: str = "24 hours") -> QueryRun:
+def _run(
+    report: QueryReport, place: str, case: str = "All", time_range: str = "24 hours", page: str = "overview"
+) -> QueryRun:
+    """The run of what stands at a place: ``7A`` is the query A of the panel 7."""
     (run,) = (
         run
         for run in report.runs
-        if run.query.place.startswith(f"panel {panel_id} ")
-        and (run.query.ref_id, run.case, run.time_range) == (ref_id, case, time_range)
+        if run.query.file == f"grafana/{page}.json"
+        and (run.case, run.time_range) == (case, time_range)
+        and place in (run.query.place, f"{run.query.place.removeprefix('panel ').split()[0]}{run.query.ref_id}")
     )
     return run
 
 
 def _only(boards: dict[str, Json], *panel_ids: int) -> dict[str, Json]:
-    """The overview with some of its panels."""
-    board = copy.deepcopy(boards["grafana/overview.json"])
+    """The overview with some of its panels, and no annotations."""
+    board = copy.deepcopy(boards["grafana/overview.json"]) | {"annotations": {"list": []}}
     return {"grafana/overview.json": board | {"panels": [one for one in board["panels"] if one["id"] in panel_ids]}}
 
 
@@ -77,24 +75,27 @@ def test_every_query_runs_for_every_case(report: QueryReport, boards: dict[str, 
         runs = [run for run in report.runs if run.query == query]
         assert {run.case for run in runs} == CASES
         ranges = {run.time_range for run in runs if run.case == "All"}
-        assert ranges == ({"24 hours", "7 days", "90 days"} if query.time_from is None else {"90d"})
+        assert ranges == ({"24 hours", "7 days", "90 days"} if query.time_from is None else {query.time_from})
 
 
 def test_every_query_shows_something_under_all(report: QueryReport) -> None:
     """On data of every kind each panel and variable shows a value, in the range of each grain."""
-    assert report.empty_under_all == []
-    for run in (run for run in report.runs if run.case == "All"):
-        assert any(value is not None for row in run.rows for value in row[-1:]), run.query.place
+    # It is as of the pipeline's last pass, which was before anything was seeded.
+    assert report.empty_under_all == ["grafana/restaurant.json, panel 19 'Beside all restaurants', query A"]
+    # An alert that has nothing to compare has no value.
+    for run in (run for run in report.runs if run.case == "All" and run.query.result != "alert"):
+        is_filled = any(value is not None for row in run.rows for value in row[-1:])
+        assert is_filled or "Beside all restaurants" in run.query.place, run.query.place
 
 
 def test_all_is_one_series_and_restaurants_are_one_each(report: QueryReport) -> None:
     """The row for all restaurants is never mixed with the rows of single ones."""
-    labels = {case: {row[1] for row in _runs(report, 7, "A", case).rows} for case in CASES}
+    labels = {case: {row[1] for row in _run(report, "7A", case).rows} for case in CASES}
 
     assert labels["All"] == {"success"}
     assert labels["(none) alone"] == {"(none) success"}
     assert labels["two restaurants"] == {f"{restaurant} success" for restaurant in RESTAURANTS[:2]}
-    assert labels["an injection attempt"] == set()
+    assert labels["an injection attempt"] == labels["an injection as an environment"] == set()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_all_is_one_series_and_restaurants_are_one_each(report: QueryReport) -> 
 )
 def test_grain_follows_the_time_range(report: QueryReport, time_range: str, seconds: int, coarser: int) -> None:
     """Minutes within 48 hours, hours over a week, days over a quarter."""
-    times = [row[0] for row in _runs(report, 7, "A", "All", time_range).rows]
+    times = [row[0] for row in _run(report, "7A", time_range=time_range).rows]
 
     assert all(at.timestamp() % seconds == 0 for at in times)
     assert any(at.timestamp() % coarser for at in times)
@@ -118,12 +119,12 @@ def test_success_counts_each_request_once(report: QueryReport, seeded: psycopg.C
     ).fetchone()
 
     assert row is not None
-    assert _runs(report, 1, "A", "All", "90 days").rows[0][0] == pytest.approx(row[0])
+    assert _run(report, "1A", time_range="90 days").rows[0][0] == pytest.approx(row[0])
 
 
 def test_cutoffs_are_zero_where_requests_came_in_and_none_struck(report: QueryReport) -> None:
     """Nothing happened, and nothing is known, look different."""
-    by_restaurant = {row[0]: row[1:] for row in _runs(report, 14, "A", "All").rows}
+    by_restaurant = {row[0]: row[1:] for row in _run(report, "14A").rows}
 
     assert set(by_restaurant) == {*RESTAURANTS, "(none)"}
     assert by_restaurant["(none)"][:2] == (0, 0)
@@ -134,30 +135,158 @@ def test_cutoffs_are_zero_where_requests_came_in_and_none_struck(report: QueryRe
 def test_shares_of_errors_add_up_to_one(report: QueryReport) -> None:
     """The taxonomy's shares are of what is shown."""
     for case in ("All", "two restaurants"):
-        shares = [row[5] for row in _runs(report, 15, "A", case).rows]
+        shares = [row[5] for row in _run(report, "15A", case).rows]
         assert sum(shares) == pytest.approx(1.0)
 
 
 def test_double_booking_is_shown_whatever_is_chosen(report: QueryReport) -> None:
     """A choice of restaurants never hides one."""
-    for case in CASES:
-        assert _runs(report, 4, "A", case).rows == ((1,),)
-        assert [row[0] for row in _runs(report, 16, "A", case).rows] == ["overlap"]
+    for case in HERE:
+        assert _run(report, "4A", case).rows == ((1,),)
+        assert [row[0] for row in _run(report, "16A", case).rows] == ["overlap"]
 
 
-def test_empty_database_is_no_finding(views_template: Callable[[], str], boards: dict[str, Json]) -> None:
+def test_double_bookings_of_a_restaurant_are_on_its_page(report: QueryReport) -> None:
+    """There a choice does hide those of others."""
+    of_two, of_none = (
+        _run(report, "15A", case, page="restaurant").rows for case in ("two restaurants", "(none) alone")
+    )
+
+    assert [row[1] for row in of_two] == [RESTAURANTS[0]]
+    assert [row[0] for row in of_none] == ["none: every table has one booking at a time"]
+
+
+def test_alerts_have_a_tile_each_and_the_worst_come_first_in_their_table(report: QueryReport) -> None:
+    """The seeded double booking fires at once, and is told of by state, not by colour alone."""
+    tiles = dict(_run(report, "19A").rows)
+    table = _run(report, "8A", page="pipeline").rows
+
+    assert list(tiles) == [alert.title for alert in ALERTS]
+    assert tiles["Double booking"] == operations.FIRING
+    assert set(tiles.values()) <= set(states.ALERT)
+    assert sorted(row[0] for row in table) == sorted(tiles)
+    firing = [row[1] == operations.FIRING for row in table]
+    assert firing == sorted(firing, reverse=True)
+
+
+def test_an_environment_without_verdicts_says_so(report: QueryReport) -> None:
+    """No verdict is another thing than all is well."""
+    assert {row[1] for row in _run(report, "19A", "an unknown environment").rows} == {operations.UNKNOWN}
+
+
+def test_conflicts_that_were_let_through_are_told_from_those_refused(
+    report: QueryReport, seeded: psycopg.Connection
+) -> None:
+    """By restaurant they add up to the events."""
+    row = seeded.execute(
+        "select count(*) filter (where context ->> 'isShadow' is null), count(context ->> 'isShadow')"
+        " from holds.observability_events where event_type = 'capacity.hold.strict_conflict'"
+        " and occurred_at >= date_trunc('day', now() - interval '90 days')"
+    ).fetchone()
+    table = _run(report, "9A", time_range="90 days", page="holds").rows
+
+    assert {row[0] for row in table} == set(RESTAURANTS)
+    assert (sum(row[2] for row in table), sum(row[3] for row in table)) == row
+    assert _run(report, "6A", time_range="90 days", page="holds").rows == ((sum(row[3] for row in table),),)
+
+
+def test_error_budget_left_is_what_the_faults_of_30_days_leave(report: QueryReport, seeded: psycopg.Connection) -> None:
+    """It is a share of what is allowed, so more faults than allowed are below 0."""
+    left = _run(report, "20A").rows[0][0]
+    row = seeded.execute(
+        "select 1 - burn_rate from analytics.error_budget_burn where window_hours = 720 order by bucket_at desc limit 1"
+    ).fetchone()
+
+    assert row == (left,)
+    assert left < 0
+    assert [row[2] for row in _run(report, "23A").rows][-1] == left
+
+
+def test_annotations_mark_what_people_did(report: QueryReport) -> None:
+    """A deployment is a line, maintenance a region; what is for all concerns each restaurant."""
+    for case in HERE:
+        ((_, text, tags),) = _run(report, "annotation Deployments", case).rows
+        assert text == "selector 2026.11.3 was deployed"
+        assert tags == "deploy,release job"
+        ((starts_at, ends_at, reason, _),) = _run(report, "annotation Maintenance", case).rows
+        assert (ends_at - starts_at).total_seconds() == 300
+        assert reason == "new disks"
+    assert _run(report, "annotation Deployments", "an unknown environment").rows == ()
+
+
+def test_alert_rules_ask_for_the_verdicts_of_sql(report: QueryReport, seeded: psycopg.Connection) -> None:
+    """Each rule has one row for each environment: 1 where the alert fires, 0 otherwise."""
+    firing: dict[str, int] = dict(
+        seeded.execute("select alert, is_firing::integer from analytics.alert_evaluations").fetchall()
+    )
+    asked = {
+        run.query.place.removeprefix("rule holdwatch-").replace("-", "_"): run.rows
+        for run in report.runs
+        if (run.query.result, run.query.ref_id) == ("alert", "firing")
+    }
+
+    assert set(asked) == {alert.name for alert in ALERTS}
+    assert asked["double_booking"] == (("dev", 1),)
+    for alert in ("success_rate_low", "unsafe_flag_combination"):
+        assert asked[alert] == (("dev", firing[alert]),)
+
+
+@pytest.mark.parametrize(
+    ("sql", "check"),
+    [
+        ("select environment, value, threshold from analytics.alert_evaluations", "query-shape"),
+        ("select environment, is_firing from analytics.alert_evaluations", "query-shape"),
+        ("select environment, 1 as firing from analytics.alert_evaluations", "query-shape"),
+        ("select environment, 1 as firing from analytics.alert_evaluations where alert = 'gone'", "alert-no-row"),
+        ("select environment, 1 as firing from analytics.alert_verdicts", "missing-views"),
+    ],
+)
+def test_rule_that_grafana_could_not_judge_by_is_found(
+    seeded: psycopg.Connection, alerting: dict[str, Json], sql: str, check: str
+) -> None:
+    """Two numbers, none, two alerts under one name, no alert at all, no such view."""
+    broken = copy.deepcopy(alerting["grafana-alerting/rules.yaml"])
+    broken["groups"][0]["rules"] = broken["groups"][0]["rules"][:1]
+    broken["groups"][0]["rules"][0]["data"][0]["model"]["rawSql"] = sql
+
+    findings = run_queries(seeded, {}, {"rules.yaml": broken}).findings
+
+    assert [finding.check for finding in findings] == [check]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("as text", "as words"), ('occurred_at as "time"', '1 as "time"'), ("concat_ws(': ', title, reason)", "1")],
+)
+def test_annotation_that_grafana_could_not_draw_is_found(
+    seeded: psycopg.Connection, boards: dict[str, Json], old: str, new: str
+) -> None:
+    """It needs a time and a text."""
+    (file, board), *_ = _only(boards).items()
+    board["annotations"]["list"] = copy.deepcopy(boards[file]["annotations"]["list"][:1])
+    target = board["annotations"]["list"][0]["target"]
+    target["rawSql"] = target["rawSql"].replace(old, new)
+
+    findings = run_queries(seeded, {file: board}).findings
+
+    assert {(finding.check, finding.place) for finding in findings} == {("query-shape", "annotation Deployments")}
+
+
+def test_empty_database_is_no_finding(
+    views_template: Callable[[], str], boards: dict[str, Json], alerting: dict[str, Json]
+) -> None:
     """Before the first event every query runs, what shows nothing is listed, and the best news is no empty table."""
     with connect(views_template()) as connection:
-        empty = run_queries(connection, _only(boards, 1, 5, 7, 12, 15, 16, 17))
+        empty = run_queries(connection, _only(boards, 1, 5, 7, 12, 15, 16, 17, 19, 20), alerting)
 
     assert empty.findings == ()
     assert any("panel 7 " in place for place in empty.empty_under_all)
-    assert [row[0] for row in _runs(empty, 16, "A", "All").rows] == ["none: every table has one booking at a time"]
+    assert [row[0] for row in _run(empty, "16A").rows] == ["none: every table has one booking at a time"]
 
 
 def test_worst_restaurants_are_judged_in_words(report: QueryReport) -> None:
     """Colour is not needed to tell good from bad."""
-    rows = _runs(report, 8, "A", "All").rows
+    rows = _run(report, "8A").rows
 
     assert {row[1] for row in rows} == {"below objective"}
     assert all(row[2] < SUCCESS_OBJECTIVE for row in rows)
@@ -193,12 +322,12 @@ def test_broken_query_is_found(seeded: psycopg.Connection, boards: dict[str, Jso
 
 
 def test_missing_views_are_one_finding(connection: psycopg.Connection, boards: dict[str, Json]) -> None:
-    """A database without views is told once, with the remedy, not once for each panel."""
-    (finding,) = run_queries(connection, boards).findings
+    """A database without views is told once for each page, with the remedy, not once for each panel."""
+    findings = run_queries(connection, boards).findings
 
-    assert finding.check == "missing-views"
-    assert "analytics.double_bookings" in finding.problem
-    assert "holdwatch pipeline run" in finding.remedy
+    assert [finding.check for finding in findings] == ["missing-views"] * len(boards)
+    assert any("analytics.double_bookings" in finding.problem for finding in findings)
+    assert all("holdwatch pipeline run" in finding.remedy for finding in findings)
 
 
 def test_login_that_may_not_act_as_reader_is_told_what_to_grant(

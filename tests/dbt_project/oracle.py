@@ -176,6 +176,20 @@ class Oracle:
                 rows[*bucket, kind, count] += 1
         return rows
 
+    def hold_activity(self) -> Rows:
+        names = {f"capacity.hold.{name}": name for name in ("created", "confirmed", "released", "expired")}
+        rows: Rows = Counter()
+        for bucket, events in self.buckets().items():
+            activities = [names.get(read.event.event_type) for read in events]
+            activities += [
+                "conflict let through" if (read.text("isShadow") or "").lower() == "true" else "conflict refused"
+                for read in events
+                if read.event.event_type == "capacity.hold.strict_conflict"
+            ]
+            for activity, count in Counter(activity for activity in activities if activity).items():
+                rows[*bucket, activity, count] += 1
+        return rows
+
     def error_taxonomy(self) -> Rows:
         rows: Rows = Counter()
         for bucket, events in self.buckets().items():

@@ -70,6 +70,27 @@ COLUMNS = {
         ("is_firing", "boolean"),
         ("periods_to_fire", "integer"),
     ],
+    "hold_activity": [*BUCKET, ("activity", "text"), ("event_count", "bigint")],
+    "hold_enforcement": [
+        ("environment", "text"),
+        ("is_enabled", "boolean"),
+        ("strict_percentage", "integer"),
+        ("strict_restaurant_count", "bigint"),
+        ("lenient_restaurant_count", "bigint"),
+        ("unenforced_window_count", "bigint"),
+        ("changed_at", "timestamp with time zone"),
+        ("changed_by", "text"),
+        ("reason", "text"),
+    ],
+    "pipeline_runs": [
+        ("ended_at", "timestamp with time zone"),
+        ("environment", "text"),
+        ("event_id", "uuid"),
+        ("job", "text"),
+        ("outcome", "text"),
+        ("reason", "text"),
+        ("duration_seconds", "double precision"),
+    ],
     "prometheus_series": [
         ("metric", "text"),
         ("labels", "jsonb"),
@@ -253,7 +274,7 @@ def test_every_model_has_a_description_and_every_view_an_exposure() -> None:
     models = _entries("models")
     assert all(model.get("description") for model in models)
     exposed = {ref for exposure in _entries("exposures") for ref in exposure["depends_on"]}
-    assert exposed == {f"ref('{view}')" for view in VIEWS}
+    assert {f"ref('{view}')" for view in VIEWS} <= exposed <= {f"ref('{model['name']}')" for model in models}
 
 
 def _entries(kind: str) -> list[dict[str, list[str]]]:

@@ -24,6 +24,7 @@ VIEWS = (
     "hold_retry_exhaustion",
     "cutoff_triggers",
     "error_taxonomy",
+    "hold_activity",
     "double_bookings",
     "prometheus_series",
     "pipeline_freshness",

@@ -264,7 +264,7 @@ def events_read(plan: Any) -> int:
 DASHBOARD_QUERIES = [
     *(
         f"select * from analytics.{view} where environment = 'prod' and restaurant_key = '(all)' and grain = '{grain}'"
-        for view in VIEWS[:5]
+        for view in VIEWS[:6]
         for grain in ("minute", "hour", "day")
     ),
     *(f"select * from analytics.{view}" for view in VIEWS if view != "double_bookings"),

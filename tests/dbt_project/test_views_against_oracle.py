@@ -30,6 +30,14 @@ def make_events(now: datetime) -> list[ReadEvent]:
     for context in NOT_OBJECTS:
         for event_type in ("capacity.selector.assignment", "capacity.rpc.conflict", "pipeline.run.failed"):
             events.append(StoredEvent(None, now, "prod", "plain SQL", event_type, "info", None, None, context))
+    restaurants = [None, *{event.restaurant_id for event in events if event.restaurant_id is not None}][:6]
+    for _ in range(300):
+        event_type = f"capacity.hold.{random.choice(['confirmed', 'released', 'expired', 'strict_conflict'])}"
+        context = random.choice(["{}", '{"isShadow": true}', '{"isShadow": "TRUE"}', '{"isShadow": 1}', '"isShadow"'])
+        at = now - timedelta(minutes=random.randrange(5 * 24 * 60))
+        events.append(
+            StoredEvent(None, at, "prod", "holds", event_type, "info", random.choice(restaurants), None, context)
+        )
     return [ReadEvent(event, event.occurred_at + timedelta(seconds=random.random() * 600)) for event in events]
 
 
@@ -163,6 +171,7 @@ def computed(loaded_url: str, events: list[ReadEvent], windows: list[Window]) ->
             "hold_retry_exhaustion": oracle.hold_retry_exhaustion(),
             "cutoff_triggers": oracle.cutoff_triggers(),
             "error_taxonomy": oracle.error_taxonomy(),
+            "hold_activity": oracle.hold_activity(),
             "double_bookings": pairs,
             "prometheus_series": oracle.prometheus_series(Counter(pair[2] for pair in pairs)),
             "pipeline_freshness": oracle.pipeline_freshness(),
@@ -178,6 +187,7 @@ def computed(loaded_url: str, events: list[ReadEvent], windows: list[Window]) ->
         "hold_retry_exhaustion",
         "cutoff_triggers",
         "error_taxonomy",
+        "hold_activity",
         "double_bookings",
         "prometheus_series",
         "pipeline_freshness",
@@ -198,6 +208,7 @@ def test_oracle_has_something_to_say_everywhere(computed: dict[str, tuple[Rows, 
             assert {"(all)", "(none)"} < keys
             assert len(keys) > 5
     assert len({row[5] for row in computed["error_taxonomy"][1]}) == 9
+    assert len({row[5] for row in computed["hold_activity"][1]}) == 6
     assert {row[5] for row in computed["cutoff_triggers"][1]} == {"HOLD_RATE_LIMIT", "CUTOFF", "MANUAL"}
     assert len({row[0] for row in computed["prometheus_series"][1]}) == 8
     assert len(computed["double_bookings"][1]) > 20

@@ -30,7 +30,29 @@ _TABLES = {
     ),
     "double_bookings": (
         "environment text, restaurant_id uuid, restaurant_key text, table_id uuid, first_hold_id uuid, "
-        "second_hold_id uuid, overlap_starts_at timestamptz, overlap_ends_at timestamptz"
+        "second_hold_id uuid, overlap_starts_at timestamptz, overlap_ends_at timestamptz, began_at timestamptz"
+    ),
+    "hold_activity": f"{_BUCKET}, activity text, event_count bigint",
+    "hold_enforcement": (
+        "environment text, is_enabled boolean, strict_percentage integer, strict_restaurant_count bigint, "
+        "lenient_restaurant_count bigint, unenforced_window_count bigint, changed_at timestamptz, changed_by text, "
+        "reason text"
+    ),
+    "alert_evaluations": (
+        "alert text, severity text, environment text, bucket_at timestamptz, value float8, threshold float8, "
+        "sample_count bigint, is_in_maintenance boolean, is_breaching boolean, consecutive_breaches integer, "
+        "is_firing boolean, periods_to_fire integer"
+    ),
+    "error_budget_burn": "bucket_at timestamptz, environment text, window_hours integer, burn_rate float8",
+    "maintenance_periods": (
+        "environment text, restaurant_key text, starts_at timestamptz, ends_at timestamptz, reason text"
+    ),
+    "operational_changes": (
+        "occurred_at timestamptz, environment text, restaurant_key text, kind text, title text, reason text, "
+        "changed_by text"
+    ),
+    "pipeline_runs": (
+        "ended_at timestamptz, environment text, job text, outcome text, reason text, duration_seconds float8"
     ),
     "prometheus_series": "metric text, labels jsonb, value float8, at timestamptz",
     "pipeline_freshness": (
@@ -64,7 +86,7 @@ def _in_order(view: str) -> str:
             )
         case "hold_retry_exhaustion":
             return _rows({"(all)": ["4, 1, 0.25, 9"], "(none)": ["1, 0, null, 0"], "one": ["3, 1, 0.333, 1"]})
-        case "cutoff_triggers":
+        case "cutoff_triggers" | "hold_activity":
             return _rows({"(all)": ["'MANUAL', 2"], "(none)": ["'MANUAL', 1"], "one": ["'MANUAL', 1"]})
         case "error_taxonomy":
             # By the hour there is the (all) row alone.
@@ -107,11 +129,16 @@ CASES = [
             ("double_bookings", "restaurant_id"),
             ("prometheus_series", "labels"),
             ("pipeline_freshness", "lag_seconds"),
+            ("alert_evaluations", "is_firing"),
+            ("hold_enforcement", "is_enabled"),
         )
     ),
     *(
         Bad(view, "all_equals_sum_of_parts", f"delete from {SCHEMA}.{view} where restaurant_key = '(all)'", "=None")
-        for view in ("assignment_success_rate", "reservation_latency_ms", "hold_retry_exhaustion", "cutoff_triggers")
+        for view in (
+            "assignment_success_rate", "reservation_latency_ms", "hold_retry_exhaustion", "cutoff_triggers",
+            "hold_activity",
+        )
     ),
     Bad(
         "error_taxonomy",
@@ -131,7 +158,7 @@ CASES = [
         Bad(view, "grains_valid", f"update {SCHEMA}.{view} set bucket_at = bucket_at + interval '1 second'", "12:00:01")
         for view in (
             "assignment_success_rate", "reservation_latency_ms", "hold_retry_exhaustion", "cutoff_triggers",
-            "error_taxonomy",
+            "hold_activity", "error_taxonomy",
         )
     ),
     Bad("error_taxonomy", "grains_valid", f"update {SCHEMA}.error_taxonomy set grain = 'week'", "grain=week"),
@@ -139,7 +166,7 @@ CASES = [
         Bad(view, "restaurant_keys_present", f"update {SCHEMA}.{view} set restaurant_id = '{RESTAURANT}'", "(all)")
         for view in (
             "assignment_success_rate", "reservation_latency_ms", "hold_retry_exhaustion", "cutoff_triggers",
-            "error_taxonomy",
+            "hold_activity", "error_taxonomy",
         )
     ),
     Bad(

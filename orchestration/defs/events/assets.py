@@ -42,6 +42,14 @@ settings = dg.AssetSpec(
     kinds=KINDS,
 )
 
+restaurant_settings = dg.AssetSpec(
+    ["holds", "restaurant_settings"],
+    description="Where a restaurant differs from the settings of its database: strict by name, limits of its own.",
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds=KINDS,
+)
+
 
 @dg.asset(
     key=["holds", "observability_events"],

@@ -17,6 +17,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 import typer
+from psycopg import sql
 
 from holds_core import HoldClient, HoldRequest
 from holds_core.database.connections import connect
@@ -136,6 +137,9 @@ def test_base_install_starts_and_names_the_extra(database_url: str, arguments: t
         (("holds", "list", "--status", "odd"), "--status"),
         (("enforcement", "off"), "--reason"),
         (("enforcement", "off", "--reason", "  "), "--reason"),
+        (("events", "deployed"), "--version"),
+        (("events", "deployed", "--version", " "), "--version"),
+        (("events", "deployed", "--version", "1", "--by", "x" * 201), "--by"),
     ],
 )
 def test_wrong_call_exits_2_and_says_where(run: Run, arguments: tuple[str, ...], word: str) -> None:
@@ -205,6 +209,32 @@ def test_rollout_and_single_restaurants(run: Run) -> None:
     assert run("enforcement", "check").status == 0
     assert run("enforcement", "rollout", "25", "--reason", " ").status == 2
     assert run("enforcement", "rollout", "101", "--reason", "x").status == 2
+
+
+def test_deployment_is_recorded_by_a_login_that_can_do_no_more(
+    run: Run, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A CI job needs no owner's password; the event is of the database's environment and of no restaurant."""
+    person = f"ci_{uuid4().hex[:12]}"
+    granted = run("db", "grant", "holds_app", person, "--json", HOLDWATCH_STATE_DIR=str(tmp_path))
+    assert granted.status == 0, granted.err
+    login = {"HOLDWATCH_DATABASE_URL": Path(granted.json["file"]).read_text("utf-8").strip()}
+    try:
+        options = ("--version", " 2026.11.3 ", "--service", "selector", "--by", "job 7")
+        done = run("events", "deployed", *options, "--json", **login)
+        said = run("events", "deployed", "--version", "2026.11.4", "--reason", "hotfix", **login)
+    finally:
+        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(person)))
+
+    assert (done.status, said.status) == (0, 0), done.err + said.err
+    assert said.out == "Recorded: 2026.11.4 was deployed.\n"
+    rows = connection.execute(
+        "select id::text, environment, severity, restaurant_id, context from holds.observability_events"
+        " where event_type = 'deploy.finished' order by occurred_at"
+    ).fetchall()
+    context = {"version": "2026.11.3", "service": "selector", "deployedBy": "job 7"}
+    assert rows[0] == (done.json["id"], "dev", "info", None, context)
+    assert rows[1][4] == {"version": "2026.11.4", "reason": "hotfix"}
 
 
 def test_hold_is_extended_and_moved(run: Run, database_url: str) -> None:
