@@ -7,10 +7,15 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import psycopg
 
+from holds_core.events.types import EventType
+from orchestration.dbt import DbtResult, run_dbt
+
 ROLLUPS = ("fct_error_counts", "fct_event_counts", "fct_latency_sketches")
 
 REFRESH_AT_EVENTS = 20_000
 """Waiting events above which a refresh does not wait for its time: the live views have to read them all."""
+
+_OF_THE_PIPELINE = [str(EventType.PIPELINE_SUCCEEDED), str(EventType.PIPELINE_FAILED)]
 
 # Rows as the rollup has them, and as its unrolled view gives them: in the same columns.
 _STORED_AND_GIVEN = {
@@ -75,6 +80,78 @@ class Reconciliation:
     def is_equal(self) -> bool:
         """Whether rollup and events say the same."""
         return self.differing == 0 and self.events == self.rolled_up_events
+
+
+def refresh_rollups(url: str, *arguments: str) -> DbtResult:
+    """Merge what has come in into the rollups, one after the other; see :func:`orchestration.dbt.run_dbt`.
+
+    One that fails leaves the others refreshed, and itself as it was. By one thread: the second core is for others, and
+    three at once are hardly done sooner. A rollup does not ask dbt what else there is, so it need not look; and it need
+    not log each statement, which takes as long as all else that dbt does for a rollup.
+    """
+    options = ("--threads", "1", "--no-populate-cache", "--log-level-file", "info")
+    return run_dbt(url, "run", "--select", *ROLLUPS, *options, *arguments)
+
+
+def move_on_if_quiet(connection: psycopg.Connection) -> int | None:
+    """Move the rollups' positions on where nothing waits that is worth a refresh, which takes ten seconds of a core.
+
+    What the pipeline has recorded of its own runs is not worth it: its next pass takes that in. Positions move on to
+    just before it, or as far as a refresh would have moved them.
+
+    Args:
+        connection: Autocommit, of a user who owns the schema ``analytics``.
+
+    Returns:
+        The position up to which every event is in all rollups; None where a refresh is wanted, or one is at work.
+    """
+    with connection.transaction():
+        for rollup in ROLLUPS:
+            locked = connection.execute(
+                "select pg_try_advisory_xact_lock(hashtextextended('holdwatch.refresh.' || %s, 0))", (rollup,)
+            ).fetchone()
+            if locked != (True,):
+                return None
+        position = rolled_up_to(connection)
+        waiting = connection.execute(
+            """
+            select exists (
+                select from holds.observability_events
+                where ingest_pos > %s and ingest_pos <= 9223372036854775807 and event_type <> all(%s)
+            )
+            """,
+            (position, _OF_THE_PIPELINE),
+        ).fetchone()
+        if position is None or waiting != (False,):
+            return None
+        # Bound and events of one snapshot: what it does not show of transactions below its xmin will never be there.
+        connection.execute(
+            """
+            with settled as (
+                select
+                    rollup,
+                    greatest(
+                        position,
+                        least(
+                            (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint - 1,
+                            (
+                                select min(ingest_pos) - 1 from holds.observability_events
+                                where ingest_pos > position and ingest_pos <= 9223372036854775807
+                            )
+                        )
+                    ) as position
+                from analytics.rollup_positions
+                where rollup = any(%s)
+            )
+
+            update analytics.rollup_positions as rollups
+            set position = settled.position, read_after = settled.position, refreshed_at = now()
+            from settled
+            where rollups.rollup = settled.rollup
+            """,
+            (list(ROLLUPS),),
+        )
+        return rolled_up_to(connection)
 
 
 def rolled_up_to(connection: psycopg.Connection) -> int | None:

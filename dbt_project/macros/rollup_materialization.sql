@@ -110,8 +110,8 @@
     {% endfor %}
     {% if misfits %}
         {{ exceptions.raise_compiler_error(
-            "The table " ~ rollup ~ " does not have the columns of its contract: " ~ misfits | join("; ") ~ ". It was left as it is."
-            ~ " To have it built anew from the events: drop table " ~ rollup ~ " cascade, then dbt run."
+            "The table " ~ rollup.schema ~ "." ~ rollup.identifier ~ " does not have the columns of its contract: " ~ misfits | join("; ") ~ ". It was left as it is."
+            ~ " To have it built anew from the events: drop table " ~ rollup.schema ~ "." ~ rollup.identifier ~ " cascade, then dbt run."
         ) }}
     {% endif %}
 {% endmacro %}

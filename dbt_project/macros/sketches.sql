@@ -43,12 +43,12 @@ case
 {#
     The CTEs that turn cells (the columns of the key, sketch_index, sample_count; several rows per cell are added up) into
     sketches: one row per key, with its cells as two arrays and its percentiles worked out. The last one is `sketches`. Without
-    a key the cells are those of one sketch.
+    a key the cells are those of one sketch; how many latencies they are need not be counted where it is known.
 
     A percentile is the nearest rank: the first cell with which at least that share of the sample is counted, reckoned in
     whole numbers. (Integers throughout: the sum of a bigint is a numeric, and several times slower.)
 #}
-{% macro sketches_of(cells, key=[]) -%}
+{% macro sketches_of(cells, key=[], total_count=none) -%}
 {%- set key_columns = key | join(", ") ~ ("," if key) -%}
 {%- set partition = "partition by " ~ key | join(", ") if key -%}
 summed_cells as (
@@ -63,7 +63,7 @@ summed_cells as (
 ranked_cells as (
     select
         *,
-        sum(sample_count) over ({{ partition }}) as total_count,
+        {{ total_count or "sum(sample_count) over (" ~ partition ~ ")" }} as total_count,
         sum(sample_count) over ({{ partition }} order by sketch_index rows unbounded preceding) as counted
     from summed_cells
 ),
@@ -103,16 +103,19 @@ sketches as (
     `sketches`, the one before `gathered_cells`: a row per key that has any new cell.
 
     Each sketch by itself: sorting the cells of all of them together, by all columns of the key, takes twice as long, and a
-    view that is asked for one restaurant would merge the sketches of all.
+    view that is asked for one restaurant would merge the sketches of all. In the order of the rollup's index, which is
+    probed for each of them, so that neighbours find its pages at hand.
 #}
 {% macro postgres__merged_sketches(new_cells, rollup, key, where) -%}
 gathered_cells as (
     select
         {{ key | join(", ") }},
         array_agg(sketch_index) as sketch_indexes,
-        array_agg(sample_count) as sketch_counts
+        array_agg(sample_count) as sketch_counts,
+        sum(sample_count) as sample_count
     from {{ new_cells }}
     group by {{ key | join(", ") }}
+    order by {{ key | join(", ") }}
 ),
 
 sketches as (
@@ -130,7 +133,9 @@ sketches as (
             select unnest(closed.sketch_indexes), unnest(closed.sketch_counts)
         ),
 
-        {{ sketches_of('cells') | indent(8) }}
+        {{ sketches_of(
+            'cells', total_count='gathered.sample_count + coalesce(closed.sample_count, 0)'
+        ) | indent(8) }}
 
         select * from sketches
     ) as merged

@@ -21,7 +21,7 @@ from holds_core.database.connections import connect
 from orchestration.database import open_database
 from orchestration.dbt import run_dbt
 from orchestration.history import History, write_history
-from orchestration.rollups import REFRESH_AT_EVENTS, ROLLUPS, waiting_events
+from orchestration.rollups import REFRESH_AT_EVENTS, refresh_rollups, waiting_events
 from tests.benchmarks.results import Result, report, scratch_database
 
 WRITERS = 4
@@ -64,7 +64,7 @@ def refresh(url: str, is_over: threading.Event) -> int:
         while not is_over.wait(5):
             if time.monotonic() - last < REFRESH_SECONDS and waiting_events(connection) < REFRESH_AT_EVENTS:
                 continue
-            result = run_dbt(url, "run", "--select", *ROLLUPS)
+            result = refresh_rollups(url)
             assert result.is_successful, result.problems
             count, last = count + 1, time.monotonic()
     return count

@@ -3,6 +3,9 @@
 Everything is put beside the machine's limit in the same run: a plain table's COPY, exact percentiles over the raw
 events, DuckDB over columnar Parquet of the same events. What 10 million events cost against 1 million shows once both
 were run.
+
+A refresh is measured as it is scheduled: dbt with one thread, so one model at a time. A model's time is dbt's own for
+it, from its start to its end; beside it stands what its statements took of that in the database.
 """
 
 from __future__ import annotations
@@ -25,18 +28,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from holds_core.database.connections import connect
-from holds_core.database.queries import query
 from holds_core.events.export import export_events
 from holds_core.events.writer import EventWriter
 from orchestration.database import open_database
-from orchestration.dbt import DbtResult, run_dbt
+from orchestration.dbt import run_dbt
 from orchestration.history import History, copy_lines, write_history
 from orchestration.paths import state_dir
-from orchestration.rollups import ROLLUPS
+from orchestration.rollups import ROLLUPS, move_on_if_quiet
+from tests.benchmarks.refreshing import (
+    insert_lines,
+    lines_of_the_last_hour,
+    processor_seconds_of_a_run,
+    seconds_of_models,
+    seconds_of_statements,
+)
 from tests.benchmarks.results import Result, report, scratch_database
 
 INGESTED = 100_000
 NEW_EVENTS = 20_000
+REFRESHES = 5
 HOT_EVENTS = 1_000
 COLUMNS = (
     "id, occurred_at, environment, source, event_type, severity, restaurant_id, booking_id, context, line_number,"
@@ -124,21 +134,15 @@ def fill(run: Run) -> None:
     run.connection.execute("vacuum analyze holds.observability_events")
 
 
-def refresh(run: Run, *arguments: str) -> DbtResult:
-    result = run_dbt(run.url, *(arguments or ("run", "--select", *ROLLUPS)))
+def build(run: Run) -> None:
+    result = run_dbt(run.url, "run")
     assert result.is_successful, result.problems
-    return result
-
-
-def seconds_of_models(result: DbtResult) -> dict[str, float]:
-    results = json.loads((result.log.parent / "run_results.json").read_text())["results"]
-    return {one["unique_id"].rpartition(".")[2]: float(one["execution_time"]) for one in results}
 
 
 def roll_up(run: Run) -> None:
     run.say("first roll-up of all of it")
     began = time.monotonic()
-    refresh(run, "run")
+    build(run)
     run.figures["first_rollup_seconds"] = time.monotonic() - began
     run.connection.execute("vacuum analyze analytics.fct_event_counts")
     run.connection.execute("vacuum analyze analytics.fct_error_counts")
@@ -146,46 +150,29 @@ def roll_up(run: Run) -> None:
 
 
 def measure_refresh(run: Run) -> None:
-    """New events of the last hour, taken in by COPY and then by a refresh; three times."""
+    """New events of the last hour, taken in by COPY and then by a refresh as it is scheduled; several times."""
     copies: list[float] = []
     models: dict[str, list[float]] = {rollup: [] for rollup in ROLLUPS}
-    for round_ in range(3):
-        run.say(f"refresh, {round_ + 1} of 3")
-        lines = last_hour(run, NEW_EVENTS, seed=200 + round_)
-        copies.append(timed(insert_lines, run.connection, lines) / 1000)
-        for name, seconds in seconds_of_models(refresh(run)).items():
-            models[name].append(seconds)
+    statements: dict[str, list[float]] = {rollup: [] for rollup in ROLLUPS}
+    for round_ in range(REFRESHES):
+        run.say(f"refresh, {round_ + 1} of {REFRESHES}")
+        for measure, times in ((seconds_of_models, models), (seconds_of_statements, statements)):
+            lines = lines_of_the_last_hour(run.connection, run.until, NEW_EVENTS, seed=200 + len(copies))
+            copies.append(timed(insert_lines, run.connection, lines) / 1000)
+            for rollup, seconds in measure(run.url).items():
+                times[rollup].append(seconds)
     run.figures["copy_of_new_events_seconds"] = statistics.median(copies)
-    for name, taken in models.items():
-        run.figures[f"refresh_{name}_seconds"] = statistics.median(taken)
+    for rollup in ROLLUPS:
+        run.figures[f"refresh_{rollup}_seconds"] = statistics.median(models[rollup])
+        run.figures[f"refresh_{rollup}_statements_seconds"] = statistics.median(statements[rollup])
 
 
-def last_hour(run: Run, count: int, seed: int) -> bytes:
-    """A day's events, pressed together into the last hour; as COPY lines of the event table."""
-    lines = [line for batch in copy_lines(History(count, 1, run.until, seed=seed)) for line in batch]
-    connection = run.connection
-    connection.execute(query("create_event_import"))
-    with connection.transaction(), connection.cursor() as cursor:
-        with cursor.copy(query("copy_event_import")) as copy:
-            copy.write(b"".join(lines))
-        cursor.execute(
-            "update pg_temp.event_import set occurred_at = %(until)s - (%(until)s - occurred_at) / 24",
-            {"until": run.until},
-        )
-        with cursor.copy(
-            "copy (select id, occurred_at, environment, source, event_type, severity, restaurant_id, booking_id,"
-            " context from pg_temp.event_import) to stdout"
-        ) as copy:
-            return b"".join(bytes(block) for block in copy)
-
-
-def insert_lines(connection: psycopg.Connection[Any], lines: bytes) -> None:
-    statement = (
-        "copy holds.observability_events (id, occurred_at, environment, source, event_type, severity, restaurant_id,"
-        " booking_id, context) from stdin"
-    )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(lines)
+def measure_run(run: Run) -> None:
+    """What a scheduled run costs all in all: Dagster's process, dbt, the server."""
+    run.say("a run of the job")
+    insert_lines(run.connection, lines_of_the_last_hour(run.connection, run.until, NEW_EVENTS, seed=290))
+    run.figures["run_processor_seconds"] = processor_seconds_of_a_run(run.url)
+    run.figures["quiet_schedule_ms"] = timed(move_on_if_quiet, run.connection, times=5)
 
 
 def measure_sizes(run: Run) -> None:
@@ -222,8 +209,8 @@ def measure_queries(run: Run) -> None:
     ask(stored)()
     run.figures["stored_ms"] = timed(ask(stored), times=51)
     run.say("the live view")
-    refresh(run)
-    insert_lines(connection, last_hour(run, HOT_EVENTS, seed=300))
+    seconds_of_models(run.url)
+    insert_lines(connection, lines_of_the_last_hour(connection, run.until, HOT_EVENTS, seed=300))
     ask(live)()
     run.figures["live_ms"] = timed(ask(live), times=15)
     for view in ("assignment_success_rate", "error_taxonomy", "hold_retry_exhaustion", "cutoff_triggers"):
@@ -297,7 +284,11 @@ def results_of(events: int, figures: dict[str, float], smaller: dict[str, float]
     results = [
         ratio("table_to_heap_copy", "table_events_per_second", "heap_events_per_second", 0.6),
         ratio("writer_to_table_copy", "writer_events_per_second", "table_events_per_second", 0.5),
-        *(ratio(f"refresh_{name}_to_copy", f"refresh_{name}_seconds", copy, 2, is_at_most=True) for name in ROLLUPS),
+        *(
+            ratio(f"refresh_{name}{part}_to_copy", f"refresh_{name}{part}_seconds", copy, 2, is_at_most=True)
+            for name in ROLLUPS
+            for part in ("", "_statements")
+        ),
         ratio("exact_to_stored", "exact_ms", "stored_ms", 1000),
         ratio("duckdb_to_stored", "duckdb_ms", "stored_ms", 100),
         ratio("exact_to_live", "exact_ms", "live_ms", 100),
@@ -336,6 +327,7 @@ def main() -> None:
         fill(run)
         roll_up(run)
         measure_refresh(run)
+        measure_run(run)
         measure_sizes(run)
         measure_queries(run)
         measure_duckdb(run)

@@ -69,8 +69,8 @@ def measured(latencies_ms: Sequence[float], seconds: float) -> Measurement:
 
 def with_processor_time(way: Callable[[], Measurement], url: str) -> Measurement:
     """Measure a way, and what it takes of the processors on both sides; opening the connections counts too."""
-    postmaster = _postmaster(url)
-    client_before, server_before = _client_seconds(), _server_seconds(postmaster)
+    postmaster = postmaster_of(url)
+    client_before, server_before = _client_seconds(), server_seconds(postmaster)
     started = time.perf_counter()
     measurement = way()
     seconds = time.perf_counter() - started
@@ -78,7 +78,7 @@ def with_processor_time(way: Callable[[], Measurement], url: str) -> Measurement
     return replace(
         measurement,
         client_us=(_client_seconds() - client_before) * microseconds_each,
-        server_us=(_server_seconds(postmaster) - server_before) * microseconds_each,
+        server_us=(server_seconds(postmaster) - server_before) * microseconds_each,
     )
 
 
@@ -90,7 +90,7 @@ def _client_seconds() -> float:
     )
 
 
-def _postmaster(url: str) -> psutil.Process | None:
+def postmaster_of(url: str) -> psutil.Process | None:
     """Return the server's first process; None where it runs on another machine."""
     with psycopg.connect(url) as connection, suppress(psutil.NoSuchProcess):
         parent = psutil.Process(connection.info.backend_pid).parent()
@@ -99,7 +99,7 @@ def _postmaster(url: str) -> psutil.Process | None:
     return None
 
 
-def _server_seconds(postmaster: psutil.Process | None) -> float:
+def server_seconds(postmaster: psutil.Process | None) -> float:
     """Return the processor time of the server's processes, those that have ended included."""
     if postmaster is None:
         return math.nan

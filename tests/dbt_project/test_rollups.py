@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -202,6 +201,45 @@ def test_a_refresh_that_fails_leaves_everything_as_it_was(
         assert contents(connection, "live_event_counts") == contents(connection, "fct_event_counts") == live
 
 
+def test_a_rollup_of_another_shape_is_left_alone_and_built_anew_once_it_is_dropped(
+    url: str, refresh: Refresh, dbt: Callable[..., DbtResult]
+) -> None:
+    """As an upgrade finds one that an earlier release has made."""
+    with connect(url) as connection:
+        load(connection, 500, 8)
+        refresh()
+        expected = contents(connection, "fct_event_counts")
+        connection.execute(
+            "drop view analytics.live_event_counts cascade;"
+            "alter table analytics.fct_event_counts add retired_count integer;"
+            "alter table analytics.fct_event_counts alter manual_count type bigint;"
+            "alter table analytics.fct_event_counts rename cutoff_count to cutoffs"
+        )
+        load(connection, 500, 9)
+        before, at = contents(connection, "fct_event_counts"), positions(connection)
+        result = dbt(url, "run", "--select", "fct_event_counts")
+        assert [problem.name for problem in result.problems] == ["fct_event_counts"]
+        for misfit in (
+            "retired_count is integer, the contract says that there is none",
+            "manual_count is bigint, the contract says integer",
+            "cutoff_count is missing, the contract says integer",
+            "cascade, then dbt run",
+        ):
+            assert misfit in result.problems[0].message
+        assert (contents(connection, "fct_event_counts"), positions(connection)) == (before, at)
+
+        connection.execute("delete from holds.observability_events where ingest_pos > %s", (at["fct_event_counts"],))
+        connection.execute("drop table analytics.fct_event_counts cascade")
+        result = dbt(url, "run", "--select", "fct_event_counts+")
+        assert result.is_successful, result.problems
+        assert contents(connection, "fct_event_counts") == expected == contents(connection, "live_event_counts")
+        assert one(
+            connection,
+            "select count(*) > 0 and bool_and(col_description(attrelid, attnum) is not null) from pg_attribute"
+            " where attrelid = 'analytics.fct_event_counts'::regclass and attnum > 0",
+        ) == (True,)
+
+
 def test_minutes_leave_after_48_hours_and_days_after_90(url: str, refresh: Refresh) -> None:
     with connect(url) as connection:
         now = datetime.now(UTC)
@@ -251,47 +289,6 @@ def test_nothing_is_lost_after_a_restore_on_another_server(url: str, refresh: Re
             "select sum(event_count) from analytics.fct_event_counts where grain = 'day' and restaurant_key = '(all)'"
         )
         assert one(connection, by_day)[0] == raw
-
-
-def events_read(plan: Any) -> int:
-    """How many rows the scans of the raw events came upon, those included that they passed over."""
-    read = 0
-    if str(plan.get("Relation Name", "")).startswith("observability_events"):
-        read = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
-    return int(read) + sum(events_read(child) for child in plan.get("Plans", []))
-
-
-DASHBOARD_QUERIES = [
-    *(
-        f"select * from analytics.{view} where environment = 'prod' and restaurant_key = '(all)' and grain = '{grain}'"
-        for view in VIEWS[:6]
-        for grain in ("minute", "hour", "day")
-    ),
-    *(f"select * from analytics.{view}" for view in VIEWS if view != "double_bookings"),
-]
-
-
-@pytest.fixture(scope="module")
-def history(new_views_database: Callable[[], str], dbt: Callable[..., DbtResult]) -> Iterator[psycopg.Connection]:
-    """150,000 events of 90 days rolled up, and 50 that are not yet."""
-    url = new_views_database()
-    with connect(url) as connection:
-        write_history(connection, History(150_000, 90, datetime.now(UTC), environment="prod"))
-        wait_for_earlier_transactions(connection)
-        assert dbt(url, "run", "--select", "rollups").is_successful
-        connection.execute("vacuum analyze")
-        for _ in range(50):
-            insert_event(connection, ASSIGNMENT, '{"timing": {"totalMs": 5}}', restaurant_id=uuid4())
-        yield connection
-
-
-@pytest.mark.parametrize("query", DASHBOARD_QUERIES)
-def test_no_dashboard_query_reads_raw_history(history: psycopg.Connection, query: str) -> None:
-    """Of the raw events only those that are not rolled up yet, and the pipeline's own."""
-    plan = one(history, f"explain (analyze, format json) {query}")[0][0]["Plan"]
-    runs = one(history, "select count(*) from holds.observability_events where event_type like 'pipeline.run.%%'")[0]
-    assert 0 < events_read(plan) <= 8 * 50 + 2 * runs
-    assert one(history, "select count(*) from holds.observability_events") == (150_050,)
 
 
 def test_the_restaurants_table_adds_up_90_days(url: str, dbt: Callable[..., DbtResult]) -> None:

@@ -9,9 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from holds_core.database.settings import RETENTION_DAYS
-from orchestration.dbt import run_dbt
 from orchestration.resources import DatabaseResource, PipelineLock
-from orchestration.rollups import ROLLUPS, Reconciliation, reconcile_day
+from orchestration.rollups import ROLLUPS, Reconciliation, reconcile_day, refresh_rollups
 
 ROLLUP_DAYS = dg.AssetKey(["analytics", "rollup_days"])
 
@@ -83,7 +82,7 @@ def rollup_days(
 def _rebuild(context: dg.AssetExecutionContext, database: DatabaseResource, day: date) -> None:
     context.log.error("The rollups of %s differ from its events, and are rebuilt.", day)
     bounds = f'{{"rebuild_from": "{day}", "rebuild_before": "{day + timedelta(days=1)}"}}'
-    result = run_dbt(database.url, "run", "--select", *ROLLUPS, "--vars", bounds)
+    result = refresh_rollups(database.url, "--vars", bounds)
     if not result.is_successful:
         raise dg.Failure(f"The rollups of {day} could not be rebuilt; dbt's log: {result.log}")
 

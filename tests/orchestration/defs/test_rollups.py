@@ -91,6 +91,54 @@ def stored_instance(tmp_path: Path) -> Iterator[DagsterInstance]:
         yield made
 
 
+def test_where_nothing_has_come_in_the_schedule_moves_the_positions_on_and_starts_no_run(
+    stored_instance: DagsterInstance, url: str
+) -> None:
+    """What the pipeline recorded of its own runs is nothing to start one for: positions move on to just before it."""
+    from orchestration.defs.rollups.refresh import every_five_minutes  # noqa: PLC0415
+    from orchestration.resources import DatabaseResource  # noqa: PLC0415
+
+    def schedule() -> object:
+        with build_schedule_context(
+            instance=stored_instance, resources={"database": DatabaseResource(url=url)}
+        ) as context:
+            return every_five_minutes(context)
+
+    with connect(url) as connection, connect(url) as other:
+        before = rolled_up_to(connection)
+        assert before is not None
+        connection.execute("delete from holds.observability_events where ingest_pos > %s", (before,))
+        wait_for_earlier_transactions(connection)
+        assert isinstance(schedule(), SkipReason)
+        quiet = rolled_up_to(connection)
+        assert quiet is not None
+        assert quiet > before
+        for rollup in ROLLUPS:
+            event = stored_instance.get_latest_materialization_event(AssetKey(["analytics", rollup]))
+            assert event is not None
+            assert event.asset_materialization is not None
+            assert event.asset_materialization.metadata["position"].value == quiet
+
+        recorded = connection.execute(
+            "insert into holds.observability_events (occurred_at, environment, source, event_type)"
+            " values (now(), 'dev', 'pipeline', 'pipeline.run.succeeded') returning ingest_pos"
+        ).fetchone()
+        assert recorded is not None
+        wait_for_earlier_transactions(connection)
+        assert isinstance(schedule(), SkipReason)
+        assert rolled_up_to(connection) == recorded[0] - 1
+        assert waiting_events(connection) == 1
+
+        refreshed = "select min(refreshed_at) from analytics.rollup_positions"
+        at = connection.execute(refreshed).fetchone()
+        with other.transaction():
+            other.execute("select pg_advisory_xact_lock(hashtextextended('holdwatch.refresh.fct_error_counts', 0))")
+            assert isinstance(schedule(), RunRequest)
+        insert(connection, 1)
+        assert isinstance(schedule(), RunRequest)
+        assert connection.execute(refreshed).fetchone() == at
+
+
 def test_many_events_ask_for_a_refresh_and_a_blocked_pipeline_holds_it_back(
     stored_instance: DagsterInstance, url: str
 ) -> None:
@@ -106,9 +154,10 @@ def test_many_events_ask_for_a_refresh_and_a_blocked_pipeline_holds_it_back(
         with build_schedule_context(instance=stored_instance, resources={"database": database}) as context:
             return every_five_minutes(context)
 
-    assert isinstance(sensor(), SkipReason)
-    assert isinstance(schedule(), RunRequest)
     with connect(url) as connection:
+        insert(connection, 1)
+        assert isinstance(sensor(), SkipReason)
+        assert isinstance(schedule(), RunRequest)
         insert(connection, 20_000)
         assert isinstance(sensor(), RunRequest)
         connection.execute(
