@@ -187,16 +187,16 @@ case when {{ restaurant_key }} not in ('(none)', '(all)') then cast({{ restauran
 {%- endmacro %}
 
 
-{% macro server_id() %}{{ return(adapter.dispatch("server_id")()) }}{% endmacro %}
-
 {# Differs between servers, and after a restore from a base backup does not: there transaction ids go on as they were. #}
-{% macro postgres__server_id() -%}
+{% macro server_id() -%}
 holds.server_id()
 {%- endmacro %}
 
 
 {# What all rollups have in common. One index for both: the key's columns in the order in which a series is looked up. #}
-{% macro rollup_config(key) %}
+{% macro rollup_config(key) %}{{ return(adapter.dispatch("rollup_config")(key)) }}{% endmacro %}
+
+{% macro postgres__rollup_config(key) %}
 {# Said here because dbt does not look for it in a materialization. #}
 {% do ref('rollup_positions') %}
 {{ config(materialized='rollup', unique_key=key) }}
