@@ -31,6 +31,12 @@ lateral view inline(array(
 {%- endmacro %}
 
 
+{# HAVING sees what is selected, and nothing else. #}
+{% macro spark__is_bucket() -%}
+bucket_at is not null
+{%- endmacro %}
+
+
 {% macro spark__as_double(value) -%}
 cast({{ value }} as double)
 {%- endmacro %}
@@ -115,6 +121,12 @@ trim(
     both '\t\n\u000b\u000c\r\u001c\u001d\u001e\u001f \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000'
     from {{ text }}
 )
+{%- endmacro %}
+
+
+{# The cells of a day come together with all its others: there is no closed sketch to merge them with. #}
+{% macro spark__merged_sketches(new_cells, rollup, key, where) -%}
+{{ sketches_of(new_cells, key) }}
 {%- endmacro %}
 
 
@@ -203,6 +215,12 @@ select
     ) %}
     {{ return(days.columns[0].values() | list) }}
 {% endmacro %}
+
+
+{# Of a bucket in these days there is no other row: it has been read from its beginning. #}
+{% macro spark__with_closed_rows(rollup, new_rows, key) -%}
+select * from {{ new_rows }}
+{%- endmacro %}
 
 
 {% macro spark__rollup_config(key) %}

@@ -167,7 +167,14 @@ group by
             {% if grain in grains_of_restaurants %}({{ grain }}_at, restaurant_key), {% endif %}({{ grain }}_at){{ "," if not loop.last }}
             {% endfor -%}
         )
-    having grouping(minute_at) = 1 or minute_at is not null
+    having {{ is_bucket() }}
+{%- endmacro %}
+
+{% macro is_bucket() %}{{ return(adapter.dispatch("is_bucket")()) }}{% endmacro %}
+
+{# Whether a group is one: older events have no minute. #}
+{% macro postgres__is_bucket() -%}
+grouping(minute_at) = 1 or minute_at is not null
 {%- endmacro %}
 
 
