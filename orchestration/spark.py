@@ -1,7 +1,7 @@
 """The dbt project on Spark, over events that were exported to Parquet: for more of them than one machine should hold.
 
-dbt runs Spark in its own process (the session method of dbt-spark). Where Spark is, what it may take and where it keeps its
-tables is the configuration's to say: the caller's own (``SPARK_CONF_DIR``), or one for this machine alone.
+dbt runs Spark in its own process (the session method of dbt-spark). Where Spark is, what it may take and where it keeps
+its tables is the configuration's to say: the caller's own (``SPARK_CONF_DIR``), or one for this machine alone.
 """
 
 from __future__ import annotations
@@ -75,19 +75,22 @@ class SparkRun:
     def asking(self, query: str) -> str:
         """Return the shell command that asks the views something."""
         program = Path(sys.executable).parent / "spark-sql"
-        return f"SPARK_CONF_DIR={shlex.quote(str(self.configuration))} {program} -e {shlex.quote(query)}"
+        variables = {"SPARK_CONF_DIR": str(self.configuration), "PYSPARK_PYTHON": sys.executable}
+        words = [*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), str(program)]
+        return f"{' '.join(words)} -e {shlex.quote(query)}"
 
 
 def run_on_spark(events: str, *, rebuild: bool = False, state: Path | None = None) -> SparkRun:
     """Build and test the views on Spark from exported events.
 
-    Only the days that the export has changed since the last run are read, and replaced whole; so it is harmless to repeat.
+    Only the days that the export has changed since the last run are read, and replaced whole. Harmless to repeat.
 
     Args:
-        events: The folder that :func:`holds_core.events.export.export_events` wrote, or the address (``scheme://…``) of a copy
-            of it that Spark can read.
+        events: The folder that :func:`holds_core.events.export.export_events` wrote, or the address (``scheme://…``) of
+            a copy of it that Spark can read.
         rebuild: Read all days, and make the tables anew.
-        state: Where the run's files are kept, and Spark's own unless it is configured otherwise; ``.holdwatch`` unless given.
+        state: Where the run's files are kept, and Spark's own unless it is configured otherwise; ``.holdwatch`` unless
+            given.
 
     Raises:
         DbtError: dbt did not come as far as to run anything.

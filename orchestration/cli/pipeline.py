@@ -79,15 +79,16 @@ def rebuild(
 @app.command()
 def spark(
     events: Annotated[
-        str, typer.Argument(metavar="DIRECTORY", help="what `holdwatch events export` wrote, or an address of a copy of it")
+        str,
+        typer.Argument(metavar="DIRECTORY", help="what `holdwatch events export` wrote, or an address of a copy of it"),
     ],
     rebuild: Annotated[bool, typer.Option("--rebuild", help="make the rollups anew from all events")] = False,
     json: JsonOption = False,
 ) -> None:
     """Build the views from exported events on Spark, for more events than one PostgreSQL should read.
 
-    A second time only the days are read that a newer export has changed. Without a configuration of yours, Spark runs on
-    this machine alone, and keeps what it makes in .holdwatch/spark/.
+    A second time only the days are read that a newer export has changed. Unless SPARK_CONF_DIR names a configuration,
+    Spark runs on this machine alone, and keeps what it makes in .holdwatch/spark/.
 
     Example: holdwatch events export /data/events && holdwatch pipeline spark /data/events
     """
@@ -110,7 +111,8 @@ def spark(
         )
         return
     typer.echo(f"{result.models_built} models built and {result.tests_passed} tests passed in {result.seconds:.0f} s.")
-    typer.echo(f"Ask them:\n  {run.asking('select * from analytics.assignment_success_rate limit 10')}")
+    query = "select * from analytics.assignment_success_rate where grain = 'day' order by bucket_at desc limit 10"
+    typer.echo(f"Ask them:\n  {run.asking(query)}")
 
 
 @app.command()
