@@ -34,6 +34,7 @@ _PARTIAL_PARSE = "partial_parse.msgpack"
 _GRACE_SECONDS = 10
 _TIME_OF_DAY = re.compile(r"^\d\d:\d\d:\d\d\s*")
 _ERROR_FOLLOWS = "Encountered an error:"
+_TRACEBACK_FOLLOWS = "Traceback (most recent call last):"
 # dbt-postgres hands these to libpq itself; everything else that a URL says reaches libpq through its own variables.
 _PROFILE_VARIABLES = {
     "host": "HOLDWATCH_DBT_HOST",
@@ -236,6 +237,8 @@ def _error(output: str) -> str:
     """Return the error in what dbt printed, in one line and without the time of day before each of its own."""
     lines = [_TIME_OF_DAY.sub("", line).strip() for line in output.splitlines()]
     after = lines.index(_ERROR_FOLLOWS) + 1 if _ERROR_FOLLOWS in lines else 0
+    if after and _TRACEBACK_FOLLOWS in lines[after + 1 :]:
+        del lines[lines.index(_TRACEBACK_FOLLOWS, after + 1) :]
     return " ".join(line for line in lines[after:] if line).rstrip(".")
 
 

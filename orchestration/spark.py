@@ -171,4 +171,13 @@ def _alone(home: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SparkError(f"Another run on Spark is at work in {home}; wait until it has ended.") from None
+        # Derby's own lock, by which the catalogue for this machine serves one session at a time.
+        if (catalogue := home / "metastore" / "dbex.lck").exists():
+            with catalogue.open("r+b") as held:
+                try:
+                    fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise SparkError(
+                        f"A Spark session (spark-sql, a notebook) is open on {home}, which keeps others out; end it."
+                    ) from None
         yield

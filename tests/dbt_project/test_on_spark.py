@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-import pyarrow.parquet as pq
 import pytest
 
 from holds_core.database.connections import connect
@@ -73,11 +73,12 @@ for view in sys.argv[2:]:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What each view says on either engine, and the files of each day of a rollup on Spark."""
+    """What each view says on either engine, the files of each day of a rollup on Spark, and Spark's settings."""
 
     on_postgres: dict[str, Rows]
     on_spark: dict[str, Rows]
     files: dict[str, list[str]]
+    settings: dict[str, str]
 
 
 def plain(name: str, value: Any) -> Any:
@@ -108,7 +109,8 @@ def read_postgres(connection: psycopg.Connection, view: str) -> Rows:
 def read_spark(configuration: Path, folder: Path) -> dict[str, Rows]:
     environment = os.environ | {"SPARK_CONF_DIR": str(configuration), "SPARK_LOCAL_IP": "127.0.0.1"}
     subprocess.run([sys.executable, "-c", READ, str(folder), *VIEWS], check=True, env=environment, capture_output=True)
-    return {view: rows_of(pq.read_table(folder / view).to_pylist()) for view in VIEWS}
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    return {view: rows_of(parquet.read_table(folder / view).to_pylist()) for view in VIEWS}
 
 
 def write_lines(path: Path, lines: list[DirtyLine]) -> Path:
@@ -184,6 +186,10 @@ def snapshots(
                         day.name.removeprefix("bucket_day="): sorted(file.name for file in day.glob("*.parquet"))
                         for day in (folder / "state/spark/warehouse/analytics.db/fct_event_counts").glob("bucket_day=*")
                     },
+                    dict(
+                        line.split(maxsplit=1)
+                        for line in (run.configuration / "spark-defaults.conf").read_text().splitlines()
+                    ),
                 )
             )
     return taken[0], taken[1]
@@ -212,3 +218,10 @@ def test_a_second_run_replaces_the_days_that_have_changed_and_no_others(
     replaced = {day for day in first.keys() & second.keys() if first[day] != second[day]}
     assert len(replaced) > 60
     assert len(second.keys() - first.keys()) >= 1
+
+
+def test_spark_of_this_machine_is_open_to_no_other(snapshots: tuple[Snapshot, Snapshot]) -> None:
+    """Its driver listens on loopback alone, and it serves no page."""
+    settings = snapshots[0].settings
+    assert settings["spark.driver.bindAddress"] == settings["spark.driver.host"] == "127.0.0.1"
+    assert settings["spark.ui.enabled"] == "false"

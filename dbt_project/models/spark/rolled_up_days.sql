@@ -6,6 +6,6 @@ select
     day,
     event_count,
     newest_position,
-    cast('' as {{ text_type() }}) as rollup
+    '' as rollup
 from {{ ref('exported_days') }}
 where false
