@@ -106,12 +106,10 @@ coalesce(lower({{ json }} ->> '{{ key }}') = 'true', false)
 {%- endmacro %}
 
 
-{% macro json_nonnegative_float(json, outer_key, key) %}
-    {{- return(adapter.dispatch("json_nonnegative_float")(json, outer_key, key)) -}}
-{% endmacro %}
+{% macro json_nonnegative_float(json, field) %}{{ return(adapter.dispatch("json_nonnegative_float")(json, field)) }}{% endmacro %}
 
 {#
-    The JSON value at the key within the outer key as a float8 that is finite and >= 0, else NULL; never an error, whatever the value is.
+    The JSON value of a field as a float8 that is finite and >= 0, else NULL; never an error, whatever the value is.
 
     A number counts, and so does a string that, trimmed as Python's str.strip() does it, is written as a JSON number. Both are
     rounded as IEEE 754 has it (to the nearest float8, ties to even): beyond the largest float8 is infinite and so no
@@ -121,8 +119,8 @@ coalesce(lower({{ json }} ->> '{{ key }}') = 'true', false)
     that of CASE. So every cast stands behind a CASE that has made sure of it. (A PL/pgSQL exception block would cost a
     subtransaction a row and forbid parallel plans.)
 #}
-{% macro postgres__json_nonnegative_float(json, outer_key, key) -%}
-{%- set value = "(" ~ json ~ " -> '" ~ outer_key ~ "' -> '" ~ key ~ "')" -%}
+{% macro postgres__json_nonnegative_float(json, field) -%}
+{%- set value = "(" ~ json ~ " -> '" ~ field.split(".") | join("' -> '") ~ "')" -%}
 case jsonb_typeof({{ value }})
     when 'number' then {{ postgres__nonnegative_float_of_numeric("(" ~ value ~ ")::numeric") }}
     when 'string' then {{ postgres__nonnegative_float_of_text(postgres__stripped(value ~ " #>> '{}'")) }}

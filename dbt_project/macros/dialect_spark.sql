@@ -104,8 +104,8 @@ coalesce(lower({{ json }}.fields.{{ key }}) = 'true', false)
     As text, a number is as its JSON has it, and a string as what it holds: one rule is good for both. Java rounds a decimal of
     any length as IEEE 754 has it.
 #}
-{% macro spark__json_nonnegative_float(json, outer_key, key) -%}
-{%- set text = spark__stripped(json ~ ".fields." ~ outer_key ~ "." ~ key) -%}
+{% macro spark__json_nonnegative_float(json, field) -%}
+{%- set text = spark__stripped(json ~ ".fields." ~ field) -%}
 {%- set number = "try_cast(" ~ text ~ " as double)" -%}
 case
             when
