@@ -12,6 +12,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile
 # Of the history that `make bench` makes up and asks.
 EVENTS ?= 1000000
+# Where `make spark` exports the events to.
+EVENTS_DIR ?= .holdwatch/events
 # What only the checks of generated files use; nobody needs Node to run holdwatch.
 NODE_DIR := dashboards/checks/node
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
@@ -30,16 +32,33 @@ up: $(VENV)/running ## Database, Dagster UI and daemon with the schedule on; Ctr
 
 .PHONY: test
 test: $(VENV)/developing ## The test suite on real PostgreSQL, without the minutes-long tests
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow and not spark"
 
 .PHONY: test-all
 test-all: $(VENV)/developing ## The whole test suite, the minutes-long tests included
-	@$(PYTEST)
+	@$(PYTEST) -m "not spark"
+
+.PHONY: test-spark
+test-spark: $(VENV)/developing $(VENV)/spark java ## The same events on Spark and on PostgreSQL (installs PySpark, 480 MB)
+	@$(BIN)/python -m pytest -m spark
 
 .PHONY: bench
 bench: $(VENV)/developing ## Holds and EVENTS=1000000 of history against the machine's limits, as ratios; also .holdwatch/bench.json
 	@$(BIN)/python -m tests.benchmarks
 	@$(BIN)/python -m tests.benchmarks.history --events $(EVENTS)
+
+.PHONY: spark
+spark: $(VENV)/spark java ## Export the events to EVENTS_DIR=.holdwatch/events, and build the views from them on Spark
+	@$(BIN)/holdwatch events export "$(EVENTS_DIR)"
+	@$(BIN)/holdwatch pipeline spark "$(EVENTS_DIR)"
+
+# As root on Debian what is missing is installed; elsewhere the command says what to install.
+.PHONY: java
+java:
+	@if ! command -v java > /dev/null && [ -z "$${JAVA_HOME:-}" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		echo "Installing Java (Debian's openjdk-17-jre-headless) …" >&2; \
+		DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
+			openjdk-17-jre-headless > /dev/null; fi
 
 .PHONY: dbt-docs
 dbt-docs: $(VENV)/running ## What dbt knows of the views, as one HTML page: .holdwatch/dbt-docs/index.html
@@ -82,12 +101,14 @@ setup: $(VENV)/running ## Create the environment alone, in .venv/
 setup-dev: $(VENV)/developing ## Create the environment with the tools for developing
 
 .PHONY: lock
-lock: $(VENV)/developing ## Resolve the dependencies anew and write both lock files
+lock: $(VENV)/developing ## Resolve the dependencies anew and write the lock files
 	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --upgrade --generate-hashes --no-annotate --no-header \
 		--extra embedded --extra pipeline --extra dashboards --group build --output-file requirements.lock > /dev/null
 	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-annotate --no-header \
 		--extra embedded --extra pipeline --extra dashboards --extra supabase --group dev --constraint requirements.lock \
 		--output-file requirements-dev.lock > /dev/null
+	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-annotate --no-header \
+		--extra spark --constraint requirements-dev.lock --output-file requirements-spark.lock > /dev/null
 
 .PHONY: clean
 clean: ## Stop the embedded server and delete the environment; the data in .holdwatch/ stays
@@ -105,6 +126,11 @@ $(VENV)/running: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@echo "Installing into $(VENV)/ (the first time takes a minute or two) …" >&2
 	@$(PIP_INSTALL) --require-hashes --requirement requirements.lock
 	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/spark: requirements-spark.lock $(VENV)/running
+	@echo "Installing Spark into $(VENV)/ (480 MB) …" >&2
+	@$(PIP_INSTALL) --require-hashes --requirement requirements-spark.lock
 	@touch $@
 
 $(VENV)/developing: requirements-dev.lock $(VENV)/running

@@ -34,6 +34,7 @@ _PARTIAL_PARSE = "partial_parse.msgpack"
 _GRACE_SECONDS = 10
 _TIME_OF_DAY = re.compile(r"^\d\d:\d\d:\d\d\s*")
 _ERROR_FOLLOWS = "Encountered an error:"
+_TRACEBACK_FOLLOWS = "Traceback (most recent call last):"
 # dbt-postgres hands these to libpq itself; everything else that a URL says reaches libpq through its own variables.
 _PROFILE_VARIABLES = {
     "host": "HOLDWATCH_DBT_HOST",
@@ -156,15 +157,28 @@ def run_dbt(url: str, *arguments: str, state: Path | None = None) -> DbtResult:
         MissingExtraError: dbt is not installed.
         SettingsError: The URL cannot be read.
     """
-    environment = os.environ | dbt_environment(url)
-    home = (state or state_dir()) / "dbt"
+    return call_dbt((state or state_dir()) / "dbt", dbt_environment(url), *arguments)
+
+
+def call_dbt(home: Path, variables: Mapping[str, str], *arguments: str) -> DbtResult:
+    """Run dbt with these variables added to the environment; otherwise like :func:`run_dbt`.
+
+    Args:
+        home: Where the runs' folders are kept, and what dbt has parsed: of one target of the profile only.
+        variables: What dbt_project/profiles.yml reads.
+        arguments: dbt's command and its options.
+
+    Raises:
+        DbtError: dbt did not come as far as to run anything.
+        MissingExtraError: dbt is not installed.
+    """
     runs = home / "runs"
     runs.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-", dir=runs))
     if (home / _PARTIAL_PARSE).exists():
         shutil.copy(home / _PARTIAL_PARSE, folder)
     command = [dbt_executable(), *arguments, "--target-path", str(folder), "--log-path", str(folder)]
-    returned, output = _call(command, environment)
+    returned, output = _call(command, os.environ | variables)
     if (folder / _PARTIAL_PARSE).exists():
         (folder / _PARTIAL_PARSE).replace(home / _PARTIAL_PARSE)
     results = [read_results(folder / name) for name in ("run_results.json", "sources.json") if (folder / name).exists()]
@@ -225,6 +239,8 @@ def _error(output: str) -> str:
     """Return the error in what dbt printed, in one line and without the time of day before each of its own."""
     lines = [_TIME_OF_DAY.sub("", line).strip() for line in output.splitlines()]
     after = lines.index(_ERROR_FOLLOWS) + 1 if _ERROR_FOLLOWS in lines else 0
+    if after and _TRACEBACK_FOLLOWS in lines[after + 1 :]:
+        del lines[lines.index(_TRACEBACK_FOLLOWS, after + 1) :]
     return " ".join(line for line in lines[after:] if line).rstrip(".")
 
 

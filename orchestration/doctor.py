@@ -30,6 +30,7 @@ _EXTRAS = {
     "pipeline": ("dagster", "dbt", "great_expectations"),
     "dashboards": ("grafana_foundation_sdk",),
     "supabase": ("postgrest",),
+    "spark": ("pyspark",),
 }
 _LOW_DISK_BYTES = 1_000_000_000
 _FEWEST_DAYS_AHEAD = 2

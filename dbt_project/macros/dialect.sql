@@ -1,6 +1,6 @@
 {#
-    Everything that another SQL engine would say differently, in one place: a port to it adds its own
-    `<engine>__<macro>` here and leaves the models alone.
+    Everything that another SQL engine says differently, in one place, as PostgreSQL says it; dialect_spark.sql is the same for
+    Spark. A port to another engine adds a file like it, with a `<engine>__<macro>` for each, and leaves the models alone.
 #}
 
 
@@ -50,6 +50,20 @@ cast({{ value }} as float8)
 {%- endmacro %}
 
 
+{% macro one_run_at_a_time() %}{{ return(adapter.dispatch("one_run_at_a_time")()) }}{% endmacro %}
+
+{# The hook before a model that two runs at once must not build: the second waits for the first. #}
+{% macro postgres__one_run_at_a_time() -%}
+select pg_advisory_xact_lock(hashtextextended('holdwatch.{{ this.identifier }}', 0))
+{%- endmacro %}
+
+
+{% macro open_exported_events() %}{{ return(adapter.dispatch("open_exported_events")()) }}{% endmacro %}
+
+{# The hook before a run: nothing to do where the events are a table. #}
+{% macro postgres__open_exported_events() %}{% endmacro %}
+
+
 {% macro text_type() %}{{ return(adapter.dispatch("text_type")()) }}{% endmacro %}
 
 {% macro postgres__text_type() %}{{ return("text") }}{% endmacro %}
@@ -76,10 +90,26 @@ coalesce(lower({{ json }} ->> '{{ key }}') = 'true', false)
 {%- endmacro %}
 
 
-{% macro json_nonnegative_float(value) %}{{ return(adapter.dispatch("json_nonnegative_float")(value)) }}{% endmacro %}
+{% macro json_object(json, fields) %}{{ return(adapter.dispatch("json_object")(json, fields)) }}{% endmacro %}
+
+{# The JSON as the macros below take it, where they read the given fields (`field`, or `field.inner_field`) and no others. #}
+{% macro postgres__json_object(json, fields) -%}
+{{ json }}
+{%- endmacro %}
+
+
+{% macro json_text(json, key) %}{{ return(adapter.dispatch("json_text")(json, key)) }}{% endmacro %}
+
+{# What a key holds as text: a string's own, of anything else its JSON; NULL where it is missing or null. #}
+{% macro postgres__json_text(json, key) -%}
+{{ json }} ->> '{{ key }}'
+{%- endmacro %}
+
+
+{% macro json_nonnegative_float(json, field) %}{{ return(adapter.dispatch("json_nonnegative_float")(json, field)) }}{% endmacro %}
 
 {#
-    A JSON value as a float8 that is finite and >= 0, else NULL; never an error, whatever the value is.
+    The JSON value of a field as a float8 that is finite and >= 0, else NULL; never an error, whatever the value is.
 
     A number counts, and so does a string that, trimmed as Python's str.strip() does it, is written as a JSON number. Both are
     rounded as IEEE 754 has it (to the nearest float8, ties to even): beyond the largest float8 is infinite and so no
@@ -89,7 +119,8 @@ coalesce(lower({{ json }} ->> '{{ key }}') = 'true', false)
     that of CASE. So every cast stands behind a CASE that has made sure of it. (A PL/pgSQL exception block would cost a
     subtransaction a row and forbid parallel plans.)
 #}
-{% macro postgres__json_nonnegative_float(value) -%}
+{% macro postgres__json_nonnegative_float(json, field) -%}
+{%- set value = "(" ~ json ~ " -> '" ~ field.split(".") | join("' -> '") ~ "')" -%}
 case jsonb_typeof({{ value }})
     when 'number' then {{ postgres__nonnegative_float_of_numeric("(" ~ value ~ ")::numeric") }}
     when 'string' then {{ postgres__nonnegative_float_of_text(postgres__stripped(value ~ " #>> '{}'")) }}

@@ -1,5 +1,7 @@
 {# Drops views that no model makes any more; one that somebody has built upon stays, and is told of. #}
-{% macro drop_retired_views(names) %}
+{% macro drop_retired_views(names) %}{{ return(adapter.dispatch("drop_retired_views")(names)) }}{% endmacro %}
+
+{% macro postgres__drop_retired_views(names) %}
 {% for name in names %}
     do $$
     begin

@@ -169,7 +169,14 @@ group by
             {% if grain in grains_of_restaurants %}({{ grain }}_at, restaurant_key), {% endif %}({{ grain }}_at){{ "," if not loop.last }}
             {% endfor -%}
         )
-    having grouping(minute_at) = 1 or minute_at is not null
+    having {{ is_bucket() }}
+{%- endmacro %}
+
+{% macro is_bucket() %}{{ return(adapter.dispatch("is_bucket")()) }}{% endmacro %}
+
+{# Whether a group is one: older events have no minute. #}
+{% macro postgres__is_bucket() -%}
+grouping(minute_at) = 1 or minute_at is not null
 {%- endmacro %}
 
 
@@ -189,16 +196,16 @@ case when {{ restaurant_key }} not in ('(none)', '(all)') then cast({{ restauran
 {%- endmacro %}
 
 
-{% macro server_id() %}{{ return(adapter.dispatch("server_id")()) }}{% endmacro %}
-
 {# Differs between servers, and after a restore from a base backup does not: there transaction ids go on as they were. #}
-{% macro postgres__server_id() -%}
+{% macro server_id() -%}
 holds.server_id()
 {%- endmacro %}
 
 
 {# What all rollups have in common. One index for both: the key's columns in the order in which a series is looked up. #}
-{% macro rollup_config(key) %}
+{% macro rollup_config(key) %}{{ return(adapter.dispatch("rollup_config")(key)) }}{% endmacro %}
+
+{% macro postgres__rollup_config(key) %}
 {# Said here because dbt does not look for it in a materialization. #}
 {% do ref('rollup_positions') %}
 {{ config(materialized='rollup', unique_key=key) }}

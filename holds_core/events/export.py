@@ -83,14 +83,14 @@ def export_events(
         with connection.transaction():
             connection.execute("set transaction isolation level repeatable read, read only")
             server_id, position = _where(connection)
-            since = last["position"] if last is not None and last["server_id"] == server_id else -1
+            since = last["position"] if last["server_id"] == server_id else -1
             counts: dict[str, int] = {}
             days = _days(connection, since)
             for number, day in enumerate(days, 1):
                 on_day(day, number, len(days))
                 counts[f"{day}"] = _write_day(connection, arrow, parquet, directory, day)
             kept = {f"{day}" for day in _days(connection, -1)}
-        held = counts if since == -1 else {**(last or {"days": {}})["days"], **counts}
+        held = counts if since == -1 else {**last["days"], **counts}
         removed = _remove(directory, {path.name for path in directory.glob("day=*")} - {f"day={day}" for day in kept})
         manifest = {
             "server_id": server_id,
@@ -103,6 +103,18 @@ def export_events(
     return ExportReport(directory, tuple(days), removed, sum(counts.values()), position)
 
 
+def exported_days(directory: Path) -> dict[date, int]:
+    """Return the UTC days that an export holds, each with the number of its events.
+
+    Raises:
+        ExportError: The folder holds no export, or what it says of itself cannot be read.
+    """
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise ExportError(f"{directory} holds no export (no {MANIFEST}); make one: holdwatch events export {directory}")
+    return {date.fromisoformat(day): count for day, count in _parse_manifest(path)["days"].items()}
+
+
 def as_json(report: ExportReport) -> dict[str, Any]:
     """Return the report as JSON has it."""
     return {
@@ -113,17 +125,22 @@ def as_json(report: ExportReport) -> dict[str, Any]:
     }
 
 
-def _read_manifest(directory: Path) -> dict[str, Any] | None:
+def _read_manifest(directory: Path) -> dict[str, Any]:
     path = directory / MANIFEST
     if not path.exists():
         if any(directory.iterdir()):
             raise ExportError(f"{directory} holds something else (no {MANIFEST}); name an empty or a new folder.")
         # From the first moment on it is ours, so that an export that was broken off can be taken up again.
         _replace(path, b'{"server_id": 0, "position": -1, "days": {}}\n')
+    return _parse_manifest(path)
+
+
+def _parse_manifest(path: Path) -> dict[str, Any]:
     try:
         read = json.loads(path.read_bytes())
-        return {"server_id": int(read["server_id"]), "position": int(read["position"]), "days": dict(read["days"])}
-    except (ValueError, KeyError, TypeError) as error:
+        days = {f"{date.fromisoformat(day)}": int(count) for day, count in read["days"].items()}
+        return {"server_id": int(read["server_id"]), "position": int(read["position"]), "days": days}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ExportError(f"{path} cannot be read; delete it and the folders day=… to export anew.") from error
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from json import dumps
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any
 
 import typer
@@ -17,12 +18,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from holds_core.database.connections import connect
-from orchestration.cli.output import JsonOption, print_json, results
+from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.database import open_database, open_existing_database
 from orchestration.dbt import generate_docs, run_dbt
 from orchestration.paths import PROJECT_ROOT, state_dir
 from orchestration.pipeline import Finding, PipelineError, PipelineProgress, PipelineReport, run_pipeline
 from orchestration.rollups import rolled_up_to
+from orchestration.spark import run_on_spark
 
 app = typer.Typer(no_args_is_help=True, help="Events to views to dashboard files, with expectations at both ends.")
 
@@ -72,6 +74,45 @@ def rebuild(
     if not result.is_successful:
         raise PipelineError(f"The rollups are as they were: {result.problems[0].message} dbt's log: {result.log}")
     typer.echo(f"The rollups of {f'{day:%Y-%m-%d}' if day else 'all days'} were made anew in {result.seconds:.0f} s.")
+
+
+@app.command()
+def spark(
+    events: Annotated[
+        str,
+        typer.Argument(metavar="DIRECTORY", help="what `holdwatch events export` wrote, or an address of a copy of it"),
+    ],
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="make the rollups anew from all events")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Build the views from exported events on Spark, for more events than one PostgreSQL should read.
+
+    A second time only the days are read that a newer export has changed. Unless SPARK_CONF_DIR names a configuration,
+    Spark runs on this machine alone, and keeps what it makes in .holdwatch/spark/.
+
+    Example: holdwatch events export /data/events && holdwatch pipeline spark /data/events
+    """
+    with notes.status("Spark is at work; a first run takes some minutes …"):
+        run = run_on_spark(events, rebuild=rebuild)
+    result = run.result
+    if not result.is_successful:
+        # Of what Spark says the rest is its query and its own stack.
+        said = "; ".join(f"{problem.name}: {shorten(problem.message, 200)}" for problem in result.problems[:2])
+        raise PipelineError(f"Spark could not build the views: {said}. dbt's log: {result.log}")
+    if json:
+        print_json(
+            {
+                "models_built": result.models_built,
+                "tests_passed": result.tests_passed,
+                "seconds": round(result.seconds, 1),
+                "configuration": run.configuration,
+                "log": result.log,
+            }
+        )
+        return
+    typer.echo(f"{result.models_built} models built and {result.tests_passed} tests passed in {result.seconds:.0f} s.")
+    query = "select * from analytics.assignment_success_rate where grain = 'day' order by bucket_at desc limit 10"
+    typer.echo(f"Ask them:\n  {run.asking(query)}")
 
 
 @app.command()

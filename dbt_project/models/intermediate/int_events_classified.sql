@@ -3,8 +3,8 @@ with
 events as (
     select
         *,
-        -- What is searched for a word; a line break keeps a word from arising where two of them meet.
-        concat_ws(E'\n', reason, code, message) as wording
+        -- What is searched for a word; a space keeps a word from arising where two of them meet.
+        concat_ws(' ', reason, code, message) as wording
     from {{ ref('stg_holds__events') }}
 ),
 

@@ -5,7 +5,7 @@
 {{ config(
     materialized='table',
     indexes=[{'columns': ['environment', 'restaurant_key'], 'unique': true}],
-    pre_hook="select pg_advisory_xact_lock(hashtextextended('holdwatch.restaurants_over_90_days', 0))",
+    pre_hook="{{ one_run_at_a_time() }}",
 ) }}
 {% set key = ['environment', 'restaurant_key'] %}
 

@@ -11,7 +11,10 @@ events as (
         severity,
         restaurant_id,
         booking_id,
-        context,
+        {{ json_object('context', [
+            'timing.totalMs', 'timing.plannerMs', 'retryExhausted', 'code', 'reason', 'message', 'job', 'skipReason',
+            'soakId', 'isBlocked', 'isShadow', 'durationMs',
+        ]) }} as context,
         ingest_pos
     from {{ source('holds', 'observability_events') }}
 ),
@@ -27,18 +30,18 @@ flattened as (
         severity,
         restaurant_id,
         booking_id,
-        {{ json_nonnegative_float("(context -> 'timing' -> 'totalMs')") }} as total_ms,
-        {{ json_nonnegative_float("(context -> 'timing' -> 'plannerMs')") }} as planner_ms,
+        {{ json_nonnegative_float('context', 'timing.totalMs') }} as total_ms,
+        {{ json_nonnegative_float('context', 'timing.plannerMs') }} as planner_ms,
         {{ json_flag('context', 'retryExhausted') }} as is_retry_exhausted,
-        context ->> 'code' as code,
-        context ->> 'reason' as reason,
-        context ->> 'message' as message,
-        context ->> 'job' as job,
-        context ->> 'skipReason' as skip_reason,
-        context ->> 'soakId' is not null as is_soak,
+        {{ json_text('context', 'code') }} as code,
+        {{ json_text('context', 'reason') }} as reason,
+        {{ json_text('context', 'message') }} as message,
+        {{ json_text('context', 'job') }} as job,
+        {{ json_text('context', 'skipReason') }} as skip_reason,
+        {{ json_text('context', 'soakId') }} is not null as is_soak,
         {{ json_flag('context', 'isBlocked') }} as is_blocked_run,
         {{ json_flag('context', 'isShadow') }} as is_shadow,
-        {{ json_nonnegative_float("(context -> 'durationMs')") }} as duration_ms,
+        {{ json_nonnegative_float('context', 'durationMs') }} as duration_ms,
         ingest_pos
     from events
 )

@@ -4,6 +4,8 @@
     rules: {name of the rule: SQL expression over the model's columns}
 #}
 {% test rows_satisfy(model, rules) %}
+{# The rules are written in PostgreSQL's words. #}
+{{ config(enabled=(target.type == 'postgres')) }}
 
 select *
 from (

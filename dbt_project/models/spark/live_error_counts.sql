@@ -1,0 +1,2 @@
+select * from {{ ref('fct_error_counts') }}
+where {{ is_in_history('grain', 'bucket_at') }}
