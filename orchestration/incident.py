@@ -134,7 +134,7 @@ def lines_of_day(incident: Incident, day: int) -> Iterator[bytes]:
     # Some restaurants have few tables for many guests: there the contention hurts most.
     hurt = bad * np.where(np.isin(numbers, (1, 4)), 2.2, 0.7)
     chance = random.random((6, count))
-    is_fault = chance[0] < 0.004 * _rush(minutes) ** 2 + 0.14 * hurt + 0.1 * is_down
+    is_fault = chance[0] < 0.004 * _rush(minutes) ** 2 + 0.14 * hurt + 0.18 * is_down
     is_full = chance[1] < 0.008 * _rush(minutes) ** 2
     total = random.lognormal(np.log(300 * (1 + 0.35 * _rush(minutes)) * (1 + 4 * bad)), 0.5)
     planner = total * random.uniform(0.18, 0.38, count)
