@@ -90,11 +90,11 @@ def write_incident(
     total = WriteResult()
     with EventWriter(connection) as writer:
         for number, day in enumerate(reversed(range(incident.days)), start=1):
-            lines = list(_day_lines(incident, day))
+            lines = list(lines_of_day(incident, day))
             for start in range(0, len(lines), BATCH):
                 total.imported += writer.write(lines[start : start + BATCH]).imported
             on_day(number, incident.days)
-        total.imported += writer.write(list(_story_lines(incident))).imported
+        total.imported += writer.write(list(lines_of_story(incident))).imported
     _write_double_bookings(connection, incident)
     _write_settings(connection, incident)
     return total
@@ -121,7 +121,7 @@ def _is_maintenance(minutes: _Floats) -> npt.NDArray[np.bool_]:
     return inside
 
 
-def _day_lines(incident: Incident, day: int) -> Iterator[bytes]:
+def lines_of_day(incident: Incident, day: int) -> Iterator[bytes]:
     """Make one day's events; day 0 is the 24 hours that end with the story."""
     random = np.random.default_rng([incident.seed, day])
     minutes = _request_minutes(random, incident, day)
@@ -134,8 +134,8 @@ def _day_lines(incident: Incident, day: int) -> Iterator[bytes]:
     # Some restaurants have few tables for many guests: there the contention hurts most.
     hurt = bad * np.where(np.isin(numbers, (1, 4)), 2.2, 0.7)
     chance = random.random((6, count))
-    is_fault = chance[0] < 0.003 * _rush(minutes) + 0.14 * hurt + 0.1 * is_down
-    is_full = chance[1] < 0.006 * _rush(minutes)
+    is_fault = chance[0] < 0.004 * _rush(minutes) ** 2 + 0.14 * hurt + 0.18 * is_down
+    is_full = chance[1] < 0.008 * _rush(minutes) ** 2
     total = random.lognormal(np.log(300 * (1 + 0.35 * _rush(minutes)) * (1 + 4 * bad)), 0.5)
     planner = total * random.uniform(0.18, 0.38, count)
     events = _Lines(incident, random)
@@ -198,7 +198,7 @@ def _request_minutes(random: np.random.Generator, incident: Incident, day: int) 
     return np.maximum(found, 0.01)
 
 
-def _story_lines(incident: Incident) -> Iterator[bytes]:
+def lines_of_story(incident: Incident) -> Iterator[bytes]:
     """Make the events of which there is one each: what people and jobs did."""
     events = _Lines(incident, np.random.default_rng([incident.seed, 1_000_000]))
     told: list[tuple[float, str, str, dict[str, object]]] = [

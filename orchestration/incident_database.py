@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -30,20 +31,24 @@ where
 
 
 @contextmanager
-def incident_database(on_step: Callable[[str], None] = lambda step: None) -> Iterator[str]:
+def incident_database(
+    on_step: Callable[[str], None] = lambda step: None, *, incident: Incident | None = None, state: Path | None = None
+) -> Iterator[str]:
     """Make the database, yield its owner's URL, and drop it again, whatever happens within the block.
 
     A real server that ``HOLDWATCH_DATABASE_URL`` names is left alone.
 
     Args:
         on_step: Called with what is done next, in words.
+        incident: What to make up; the one that ends now unless given.
+        state: The state folder whose server is used; ``.holdwatch`` unless given.
 
     Raises:
         ServerError: The embedded server does not start.
         MissingExtraError: dbt is not installed.
         DbtError: A view could not be built.
     """
-    with ServerLease(state_dir()).held() as server:
+    with ServerLease(state or state_dir()).held() as server:
         name = f"{_PREFIX}{uuid4().hex[:12]}"
         with psycopg.connect(server.url("postgres"), autocommit=True) as administrator:
             # Those of calls that were killed. A call that goes on keeps a connection to its own.
@@ -53,9 +58,9 @@ def incident_database(on_step: Callable[[str], None] = lambda step: None) -> Ite
             try:
                 url = server.url(name)
                 with connect(url) as connection:
-                    _fill(connection, on_step)
+                    _fill(connection, incident or Incident(until=datetime.now(UTC)), on_step)
                     on_step("building the views")
-                    result = run_dbt(url, "run")
+                    result = run_dbt(url, "run", state=state)
                     if not result.is_successful:
                         raise DbtError(
                             f"dbt could not build the views: {result.problems[0].message}. Its log: {result.log}"
@@ -65,10 +70,9 @@ def incident_database(on_step: Callable[[str], None] = lambda step: None) -> Ite
                 _drop(administrator, name)
 
 
-def _fill(connection: psycopg.Connection, on_step: Callable[[str], None]) -> None:
+def _fill(connection: psycopg.Connection, incident: Incident, on_step: Callable[[str], None]) -> None:
     on_step("migrating a database of its own")
     migrate(connection, Environment.DEV)
-    incident = Incident(until=datetime.now(UTC))
     write_incident(
         connection, incident, lambda day, days: on_step(f"making up {days} days and an incident: day {day} of {days}")
     )

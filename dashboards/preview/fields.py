@@ -239,11 +239,12 @@ def _key(value: Any) -> str:
 
 def _is_special(match: str, value: Any) -> bool:
     is_nan = isinstance(value, float) and math.isnan(value)
-    return {
+    kinds: dict[str, bool] = {
         "null": value is None,
         "nan": is_nan,
         "null+nan": value is None or is_nan,
         "true": value is True,
         "false": value is False,
-        "empty": value == "",
-    }.get(match, False)
+        "empty": isinstance(value, str) and not value,
+    }
+    return kinds.get(match, False)

@@ -34,7 +34,7 @@ def write_pictures(answers: Sequence[BoardAnswer], directory: Path) -> list[Path
     paths = []
     for name, svg in pictures.items():
         paths.append(directory / f"{name}.png")
-        replace_file(paths[-1], png(svg))
+        replace_file(paths[-1], png(svg, scale=1.0 if name == "overview" else 2.0))
     return paths
 
 

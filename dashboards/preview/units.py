@@ -90,11 +90,8 @@ def to_fixed(value: float, decimals: int | None = None) -> str:
 
 
 def _decimals_for(value: float) -> int:
-    if value == 0 or value % 1 == 0:
-        return 0
-    decimals = 1 - math.floor(math.log10(abs(value)))
-    # 2.5 needs one more than 2.2.
-    return max(0, decimals + 1 if abs(value) * 10**decimals > 2.25 else decimals)
+    """Three digits, as Grafana's rule comes to, and none behind a whole number."""
+    return 0 if value == 0 or value % 1 == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
 
 
 def _format_of(unit: str) -> _Format:

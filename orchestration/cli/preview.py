@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from dashboards.checks.check import counted
 from dashboards.checks.loading import load
 from dashboards.files import DASHBOARDS_DIR
 from holds_core.database.connections import connect
@@ -64,15 +65,10 @@ def preview(
     Example: holdwatch dashboards preview --demo
     """
     from dashboards.preview import Wanted, write_preview  # noqa: PLC0415  for this command alone
-    from dashboards.preview.times import TimeRangeError, read_time  # noqa: PLC0415
 
     if docs and not demo:
         raise typer.BadParameter("the pictures in docs show the made-up incident: add --demo.", param_hint="--docs")
-    for option, text in (("--from", from_), ("--to", to)):
-        try:
-            read_time(text or "now", datetime.now(UTC))
-        except TimeRangeError as error:
-            raise typer.BadParameter(str(error), param_hint=option) from None
+    _refuse_wrong_times(from_, to)
     target = state_dir() / "preview" if directory is None else directory.absolute()
     wanted = Wanted(from_, to, _choices(environment, restaurant))
     with _progress() as show:
@@ -86,6 +82,22 @@ def preview(
             show(f"drawing {PICTURES_DIR}")
             pictures = write_pictures(answers, PICTURES_DIR)
     _report(written, pictures, as_json=json)
+
+
+def _refuse_wrong_times(from_: str | None, to: str | None) -> None:
+    from dashboards.preview.times import Range, TimeRangeError, read_time  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    for option, text in (("--from", from_), ("--to", to)):
+        try:
+            read_time(text or "now", now)
+        except TimeRangeError as error:
+            raise typer.BadParameter(str(error), param_hint=option) from None
+    if from_ is not None and to is not None:
+        try:
+            Range.read(from_, to, now)
+        except TimeRangeError as error:
+            raise typer.BadParameter(str(error), param_hint="--to") from None
 
 
 def _choices(environment: str | None, restaurant: list[str] | None) -> dict[str, list[str]]:
@@ -137,14 +149,13 @@ def _report(written: Preview, pictures: list[Path], *, as_json: bool) -> None:
     else:
         for path in files:
             typer.echo(path)
-        notes.print(f"{written.panels} panels of {len(written.files) - 1} dashboards.")
+        boards = counted(len(written.files) - 1, "dashboard")
+        notes.print(f"{counted(written.panels, 'panel')} of {boards}.")
     for note in written.notes:
         notes.print(f"Note: {note}", soft_wrap=True)
     for problem in written.problems:
         notes.print(problem, soft_wrap=True)
     if written.problems:
-        count = len(written.problems)
-        notes.print(
-            f"holdwatch: {count} {'query' if count == 1 else 'queries'} failed; the panels say so too.", soft_wrap=True
-        )
+        failed = "1 query failed" if len(written.problems) == 1 else f"{len(written.problems)} queries failed"
+        notes.print(f"holdwatch: {failed}; the panels say so too.")
         raise typer.Exit(1)
