@@ -15,6 +15,8 @@ import yaml
 import dashboards
 from dashboards.alert_cases import ALERT_CASES
 from dashboards.alerts import ALERTS
+from dashboards.checks.check import Material
+from dashboards.checks.promtool import INSTALL_AMTOOL, INSTALL_PROMTOOL, check_routes, check_rules
 from dashboards.generators.prometheus import ALERTMANAGER, RULES, rule_name
 from dashboards.generators.prometheus_tests import case_tests
 
@@ -167,3 +169,36 @@ def test_the_severity_decides_who_is_told(folder: Path, severity: str) -> None:
     )
 
     assert done.stdout.strip() == severity
+
+
+@needs_promtool
+def test_the_check_names_the_example_that_fails(folder: Path) -> None:
+    """And the file; a rule that cannot be read is found as such."""
+    rules = folder / "rules" / "holdwatch.yaml"
+    right = rules.read_text(encoding="utf-8")
+    material = Material(folder.parent)
+    assert check_rules(material).findings == []
+    rules.write_text(right.replace('{alert="cutoff_spike"} == 1', '{alert="cutoff_spike"} == 2'), encoding="utf-8")
+    (finding,) = check_rules(material).findings
+    assert (finding.file, finding.place) == (
+        "prometheus/tests/alerts.yaml",
+        "cutoffs_above_the_usual_fire, HoldwatchCutoffSpike at 11m",
+    )
+    rules.write_text(right.replace("max by (", "max bye (", 1), encoding="utf-8")
+
+    findings = check_rules(material).findings
+
+    assert {finding.file for finding in findings} == {"prometheus/rules/holdwatch.yaml", "prometheus/scrape.yaml"}
+    assert "parse error" in findings[0].problem
+
+
+def test_a_check_without_its_program_is_skipped_and_says_what_installs_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never silently."""
+    monkeypatch.setenv("PATH", str(folder))
+
+    for check, install in ((check_rules, INSTALL_PROMTOOL), (check_routes, INSTALL_AMTOOL)):
+        skipped = check(Material(folder.parent)).skipped
+        assert skipped is not None
+        assert skipped.install == install
