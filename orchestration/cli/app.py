@@ -18,6 +18,7 @@ from orchestration.cli import (
     db,
     demo,
     doctor,
+    drill,
     enforcement,
     events,
     holds,
@@ -59,6 +60,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(dashboards.app, name="dashboards")
 app.add_typer(metrics.app, name="metrics")
+app.add_typer(drill.app, name="drill")
 app.add_typer(db.app, name="db")
 
 EXIT_FAILED = 1
