@@ -6,10 +6,14 @@
 
 with
 
--- Days of a rollup stay for a while after history has left them behind, and count until they are gone.
+-- Days of a rollup stay for a while after history has left them behind, and count until they are gone. (Those in history that a
+-- dump has brought from another server are in the unrolled rows once more.)
 event_days as (
     select * from {{ ref('fct_event_counts') }}
-    where {{ is_rolled_up_here('fct_event_counts') }} and grain = 'day' and restaurant_key = '(all)'
+    where
+        ({{ is_rolled_up_here('fct_event_counts') }} or not {{ is_in_history('grain', 'bucket_at') }})
+        and grain = 'day'
+        and restaurant_key = '(all)'
     union all
     select * from {{ ref('unrolled_event_counts') }}
     where grain = 'day' and restaurant_key = '(all)'
@@ -17,7 +21,10 @@ event_days as (
 
 error_days as (
     select * from {{ ref('fct_error_counts') }}
-    where {{ is_rolled_up_here('fct_error_counts') }} and grain = 'day' and restaurant_key = '(all)'
+    where
+        ({{ is_rolled_up_here('fct_error_counts') }} or not {{ is_in_history('grain', 'bucket_at') }})
+        and grain = 'day'
+        and restaurant_key = '(all)'
     union all
     select * from {{ ref('unrolled_error_counts') }}
     where grain = 'day' and restaurant_key = '(all)'
@@ -25,6 +32,8 @@ error_days as (
 
 environments as (
     select environment from event_days
+    union
+    select environment from {{ ref('expired_totals') }}
     union
     select environment from {{ source('holds', 'settings') }}
 ),
@@ -52,6 +61,13 @@ counts as (
         error_class as kind,
         error_count as counted
     from error_days
+    union all
+    select
+        environment,
+        metric,
+        kind,
+        total as counted
+    from {{ ref('expired_totals') }}
 ),
 
 final as (
