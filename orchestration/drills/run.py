@@ -107,6 +107,8 @@ def run_drill(
     """
     with ExitStack() as stack:
         connection = stack.enter_context(connect(url, application_name="holdwatch-drill"))
+        # The verdict is asked for several times a second: planned once, it is read in a few milliseconds.
+        connection.execute("set plan_cache_mode = force_generic_plan")
         regression = _regression(drill, connection, url, timedelta(seconds=period_seconds))
         environment = _require_ready(connection, regression.alert.name)
         report = DrillReport(drill, regression.alert.name, environment, period_seconds, in_maintenance, with_prometheus)
@@ -296,6 +298,7 @@ class _Run:
         row = self.connection.execute(
             "select is_breaching, is_firing from analytics.alert_evaluations where alert = %s and environment = %s",
             (self.report.alert, self.report.environment),
+            prepare=True,
         ).fetchone()
         assert row is not None
         return bool(row[0]), bool(row[1])
