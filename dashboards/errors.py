@@ -18,3 +18,7 @@ class ReaderRoleError(HoldsError):
 
 class MacroError(HoldsError):
     """A query has a macro or a variable that Grafana would not expand."""
+
+
+class MetricsServerError(HoldsError):
+    """Metrics cannot be served where they were to be."""

@@ -16,7 +16,7 @@ DASHBOARDS_DIR = Path(__file__).resolve().parent
 ALERT_MODELS_DIR = DASHBOARDS_DIR.parent / "dbt_project" / "models" / "alerts"
 """Where the alerts' rules and examples go for dbt: into the project alone, whatever folder is asked for otherwise."""
 
-GENERATED_FOLDERS = ("datadog", "grafana", "grafana-alerting")
+GENERATED_FOLDERS = ("datadog", "grafana", "grafana-alerting", "prometheus")
 """Below the folder that is written to; whatever is in them with one of these suffixes was generated, or is to go."""
 
 GENERATED_SUFFIXES = (".json", ".yaml")
@@ -33,12 +33,17 @@ def generate() -> dict[str, str]:
     """
     runbooks = runbooks_url()
     try:
-        from dashboards.generators import datadog, grafana, grafana_alerting  # noqa: PLC0415  heavy, and optional
+        from dashboards.generators import (  # noqa: PLC0415  heavy, and optional
+            datadog,
+            grafana,
+            grafana_alerting,
+            prometheus,
+        )
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.split(".")[0] in ("grafana_foundation_sdk", "yaml"):
             raise DashboardsExtraMissingError from error
         raise
-    texts = datadog.files() | grafana.files() | grafana_alerting.files()
+    texts = datadog.files() | grafana.files() | grafana_alerting.files() | prometheus.files()
     return {name: text.replace(RUNBOOK_BASE_URL, runbooks) for name, text in sorted(texts.items())}
 
 

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from orchestration.ports import LOOPBACK, free_port, is_free
 from orchestration.server.layout import write_atomically
 from orchestration.services import ServiceError, Services
 
-LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 3000
 
 _READY_SECONDS = 180.0
@@ -28,10 +28,10 @@ def choose_port(wanted: int | None) -> int:
         ServiceError: The one that is wanted is taken.
     """
     if wanted is not None:
-        if not _is_free(wanted):
+        if not is_free(wanted):
             raise ServiceError(f"Port {wanted} is taken; leave --port out to have a free one chosen.")
         return wanted
-    return DEFAULT_PORT if _is_free(DEFAULT_PORT) else _free_port()
+    return DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port()
 
 
 def start_dagster(services: Services, home: Path, port: int, on_stage: Callable[[str], None]) -> str:
@@ -40,7 +40,7 @@ def start_dagster(services: Services, home: Path, port: int, on_stage: Callable[
     Raises:
         ServiceError: One of the programs ends, or the UI does not answer in time.
     """
-    code_port = _free_port()
+    code_port = free_port()
     workspace = home / "workspace.yaml"
     write_atomically(
         workspace,
@@ -101,19 +101,3 @@ def _shows_definitions(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])

@@ -14,6 +14,7 @@ import pytest
 from holds_core.database.connections import connect
 from holds_core.database.migrations import migrate
 from holds_core.database.settings import Environment
+from orchestration.dbt import run_dbt
 from orchestration.paths import state_dir
 from orchestration.server.lease import ServerLease
 
@@ -21,6 +22,19 @@ from orchestration.server.lease import ServerLease
 def with_database(url: str, name: str) -> str:
     """Return the URL of another database on the same server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def drop_history(url: str) -> None:
+    """Drop the partitions of all days but those around today."""
+    today = datetime.now(UTC).date()
+    kept = {f"observability_events_{today + timedelta(days=days):%Y%m%d}" for days in (-1, 0, 1)}
+    with connect(url) as connection:
+        partitions = connection.execute(
+            "select inhrelid::regclass::text from pg_inherits where inhparent = 'holds.observability_events'::regclass"
+        ).fetchall()
+        for (name,) in partitions:
+            if name.removeprefix("holds.") not in kept:
+                connection.execute(f"drop table {name}")
 
 
 @pytest.fixture(scope="session")
@@ -82,16 +96,26 @@ def whole_template(new_database: Callable[..., str]) -> str:
 def small_template(new_database: Callable[..., str], whole_template: str) -> str:
     """The same with partitions for the days around today alone: a third of the files, and of the time to clone it."""
     url = new_database(whole_template)
-    today = datetime.now(UTC).date()
-    kept = {f"observability_events_{today + timedelta(days=days):%Y%m%d}" for days in (-1, 0, 1)}
-    with connect(url) as connection:
-        partitions = connection.execute(
-            "select inhrelid::regclass::text from pg_inherits where inhparent = 'holds.observability_events'::regclass"
-        ).fetchall()
-        for (name,) in partitions:
-            if name.removeprefix("holds.") not in kept:
-                connection.execute(f"drop table {name}")
+    drop_history(url)
     return urlsplit(url).path.removeprefix("/")
+
+
+@pytest.fixture(scope="session")
+def views_template(
+    new_database: Callable[..., str], whole_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], str]:
+    """A function that makes a database with the views built, and no events."""
+    url = new_database(whole_template)
+    assert run_dbt(url, "run", state=tmp_path_factory.mktemp("dbt")).is_successful
+    return lambda: new_database(urlsplit(url).path.removeprefix("/"))
+
+
+@pytest.fixture(scope="session")
+def small_views_template(new_database: Callable[..., str], views_template: Callable[[], str]) -> Callable[[], str]:
+    """The same with partitions for the days around today alone."""
+    url = views_template()
+    drop_history(url)
+    return lambda: new_database(urlsplit(url).path.removeprefix("/"))
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,8 @@ from itertools import chain
 from typing import Any, cast
 
 import psycopg
-from psycopg import sql as psycopg_sql
 
-from dashboards.catalogue import ANALYTICS_SCHEMA, READER_ROLE
+from dashboards.catalogue import ANALYTICS_SCHEMA
 from dashboards.checks.alerting import FOLDER, rules_of
 from dashboards.checks.check import CheckResult, Material
 from dashboards.checks.findings import Finding
@@ -25,7 +24,8 @@ from dashboards.checks.lint import all_panels, annotations_in, place_of, relatio
 from dashboards.checks.loading import load, load_yaml
 from dashboards.checks.macros import All, Choice, TimeRange, expand
 from dashboards.checks.shapes import Query, QueryRun, shape_problem
-from dashboards.errors import MacroError, ReaderRoleError
+from dashboards.errors import MacroError
+from dashboards.reader import become_reader
 
 __all__ = ["Query", "QueryReport", "QueryRun", "alert_queries_of", "check_queries", "queries_of", "run_queries"]
 
@@ -133,7 +133,7 @@ def run_queries(
     with connection.transaction(force_rollback=True):
         connection.execute("set transaction isolation level repeatable read read only")
         connection.execute(f"set local statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'")
-        become_reader(connection)
+        become_reader(connection, until_commit=True)
         runs: list[QueryRun] = []
         findings: list[Finding] = []
         snapshot = _Snapshot(connection)
@@ -147,23 +147,6 @@ def run_queries(
             else:
                 runs.append(outcome)
     return QueryReport(tuple(runs), tuple(findings))
-
-
-def become_reader(connection: psycopg.Connection) -> None:
-    """Go on as the role that Grafana uses, until the transaction ends.
-
-    Raises:
-        ReaderRoleError: The connection may not act as ``analytics_reader``, or there is no such role.
-    """
-    try:
-        connection.execute(psycopg_sql.SQL("set local role {}").format(psycopg_sql.Identifier(READER_ROLE)))
-    except psycopg.errors.InvalidParameterValue as error:
-        raise ReaderRoleError(f"There is no role {READER_ROLE}: run holdwatch db migrate.") from error
-    except psycopg.errors.InsufficientPrivilege as error:
-        user = connection.info.user
-        raise ReaderRoleError(
-            f"The login {user} may not act as {READER_ROLE}; as an administrator run: grant {READER_ROLE} to {user}."
-        ) from error
 
 
 class _Snapshot:

@@ -9,6 +9,7 @@ from dashboards.checks.grafana_schema import check_schema
 from dashboards.checks.grafana_types import check_types
 from dashboards.checks.lint import check_dashboards
 from dashboards.checks.monitors import check_monitors
+from dashboards.checks.promtool import check_routes, check_rules
 from dashboards.checks.queries import check_queries
 from dashboards.checks.runbooks import check_runbooks
 
@@ -19,6 +20,8 @@ CHECKS = (
     Check("grafana-schema", "dashboards, rules and policies fit the JSON Schemas of Grafana's SDK", check_schema),
     Check("grafana-alerting", "rules are what Grafana takes, and tell somebody", check_alerting),
     Check("datadog", "monitors have what Datadog would not miss and people would", check_monitors),
+    Check("prometheus", "Prometheus reads the rules, and they do what the examples say", check_rules),
+    Check("alertmanager", "Alertmanager reads the routes", check_routes),
     Check("runbooks", "every runbook link leads to a heading that exists", check_runbooks),
     Check("queries", "every query runs, for every choice, as the role that Grafana uses", check_queries, True),
 )

@@ -11,11 +11,12 @@ from typing import Any, cast
 import psycopg
 
 from dashboards.checks.macros import All, Choice, expand
-from dashboards.checks.queries import STATEMENT_TIMEOUT_SECONDS, become_reader
+from dashboards.checks.queries import STATEMENT_TIMEOUT_SECONDS
 from dashboards.errors import MacroError
 from dashboards.preview.board import Board, Json, Panel, annotation_sql
 from dashboards.preview.frames import Frame, ShapeError, read_frame
 from dashboards.preview.times import Range, TimeRangeError
+from dashboards.reader import become_reader
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def one_snapshot(connection: psycopg.Connection) -> Iterator[datetime]:
     with connection.transaction(force_rollback=True):
         connection.execute("set transaction isolation level repeatable read read only")
         connection.execute(f"set local statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'")
-        become_reader(connection)
+        become_reader(connection, until_commit=True)
         row = connection.execute("select now()").fetchone()
         assert row is not None
         yield row[0].astimezone(UTC)

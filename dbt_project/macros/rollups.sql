@@ -65,13 +65,12 @@ select
         values ('{{ rollup.identifier }}', -1, {{ server_id() }})
         on conflict (rollup) do update set position = excluded.position, server_id = excluded.server_id;
         -- By DELETE: readers go on seeing the old rows meanwhile.
-        delete from {{ rollup }};
+        {{ delete_rows(rollup) }};
     {% endif %}
     {% if rebuild_from is not none %}
         {% set first_day = "'" ~ rebuild_from ~ "'::timestamp at time zone 'UTC'" %}
         {% set day_after = "'" ~ rebuild_before ~ "'::timestamp at time zone 'UTC'" %}
-        delete from {{ rollup }}
-        where bucket_at >= {{ first_day }} and bucket_at < {{ day_after }};
+        {{ delete_rows(rollup, "bucket_at >= " ~ first_day ~ " and bucket_at < " ~ day_after) }};
         -- What came in after the position is left to the next refresh.
         update {{ positions }}
         set read_after = -1, read_until = position, read_from = {{ first_day }}, read_before = {{ day_after }}
@@ -103,14 +102,11 @@ select
         read_before = 'infinity'
     where {{ mine }};
     -- What no view shows any more; once an hour, since it reads the whole rollup.
-    with due as (
-        update {{ positions }}
-        set expired_at = now()
-        where {{ mine }} and coalesce(expired_at < now() - interval '1 hour', true)
-        returning rollup
-    )
-    delete from {{ rollup }}
-    where exists (select from due) and not {{ is_in_history('grain', 'bucket_at') }}
+    update {{ positions }}
+    set expired_at = now()
+    where {{ mine }} and coalesce(expired_at < now() - interval '1 hour', true);
+    {% set is_due = "exists (select from " ~ positions ~ " where " ~ mine ~ " and expired_at = now())" %}
+    {{ delete_rows(rollup, is_due ~ " and not " ~ is_in_history('grain', 'bucket_at')) }}
 {% endmacro %}
 
 
@@ -208,6 +204,7 @@ holds.server_id()
 {% macro postgres__rollup_config(key) %}
 {# Said here because dbt does not look for it in a materialization. #}
 {% do ref('rollup_positions') %}
+{% do ref('expired_totals') %}
 {{ config(materialized='rollup', unique_key=key) }}
 {% endmacro %}
 

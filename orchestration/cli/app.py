@@ -13,7 +13,21 @@ import psycopg
 import typer
 
 from holds_core.errors import HoldsError
-from orchestration.cli import dashboards, db, demo, doctor, enforcement, events, holds, maintenance, pipeline, soak, up
+from orchestration.cli import (
+    dashboards,
+    db,
+    demo,
+    doctor,
+    drill,
+    enforcement,
+    events,
+    holds,
+    maintenance,
+    metrics,
+    pipeline,
+    soak,
+    up,
+)
 
 app = typer.Typer(
     name="holdwatch",
@@ -45,6 +59,8 @@ app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(events.app, name="events")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(dashboards.app, name="dashboards")
+app.add_typer(metrics.app, name="metrics")
+app.add_typer(drill.app, name="drill")
 app.add_typer(db.app, name="db")
 
 EXIT_FAILED = 1

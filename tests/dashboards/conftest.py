@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -14,18 +13,7 @@ import yaml
 import dashboards
 from dashboards.checks.queries import QueryReport, run_queries
 from holds_core.database.connections import connect
-from orchestration.dbt import run_dbt
 from tests.dashboards.seed import seed_double_booking, seed_events
-
-
-@pytest.fixture(scope="session")
-def views_template(
-    new_database: Callable[..., str], template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[], str]:
-    """A function that makes a database with the views built, and no events."""
-    url = new_database(template)
-    assert run_dbt(url, "run", state=tmp_path_factory.mktemp("dbt")).is_successful
-    return lambda: new_database(urlsplit(url).path.removeprefix("/"))
 
 
 @pytest.fixture(scope="session")

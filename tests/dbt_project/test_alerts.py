@@ -308,3 +308,18 @@ def test_flag_contradictions_stand_for_an_hour(story: Story) -> None:
     verdict = story.verdict("unsafe_flag_combination")
 
     assert (verdict["value"], verdict["is_firing"]) == (1, True)
+
+
+def test_a_flag_contradiction_needs_two_periods_however_short(story: Story) -> None:
+    """Those before it do not see it; a restaurant's own leaves with its maintenance, as a drill's does."""
+    story.connection.execute("update holds.settings set alert_period_seconds = 15")
+    story.read_clock()
+    story.tell("capacity.flags.contradiction", at=story.newest + timedelta(seconds=14), severity="warning")
+    verdict, before = (story.verdict("unsafe_flag_combination", ago=ago) for ago in (0, 1))
+    assert (verdict["value"], verdict["consecutive_breaches"], verdict["is_firing"]) == (1, 1, False)
+    assert (before["value"], before["is_breaching"]) == (0, False)
+    story.connection.execute(
+        "select holds.add_maintenance_window('prod', %s, '1 minute', 'drill', %s)", (story.newest, RESTAURANT)
+    )
+
+    assert story.value("unsafe_flag_combination") == (0, None)

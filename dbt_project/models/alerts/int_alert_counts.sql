@@ -93,9 +93,9 @@ final as (
         sum(weight * judged_cutoff_count) as cutoff_count,
         sum(weight * judged_error_count) as error_count,
         sum(weight * judged_unclassified_count) as unclassified_count,
-        -- No maintenance makes two parties fit one table, or two flags fit each other.
+        -- No maintenance makes two parties fit one table, and that of the environment not two flags fit each other.
         sum(judged_double_booking_count) filter (where restaurant_key = '(all)') as double_booking_count,
-        sum(judged_contradiction_count) filter (where restaurant_key = '(all)') as contradiction_count
+        sum(case restaurant_key when '(all)' then 1 else weight end * judged_contradiction_count) as contradiction_count
     from weighed
     group by environment, grain, bucket_at
 )

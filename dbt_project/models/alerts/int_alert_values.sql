@@ -335,7 +335,8 @@ contradictions as (
     left join counts
         on
             finished.environment = counts.environment
-            and counts.grain = 'minute'
+            -- A minute would show what is found in it to the shorter periods before that, too.
+            and counts.grain = case when {{ alert_clock('is_shorter_than_a_minute') }} then 'period' else 'minute' end
             and counts.bucket_at >= finished.ends_at - interval '1 hour'
             and finished.ends_at > counts.bucket_at
     group by finished.environment, finished.bucket_at

@@ -19,6 +19,7 @@ _DESCRIPTIONS = {
     "datadog": "Bodies of Datadog monitors, for its API, for Terraform and for its UI.",
     "grafana": "Grafana dashboards that read the views in PostgreSQL: for file provisioning, its UI and its API.",
     "grafana-alerting": "Grafana alert rules over the verdicts of SQL, and whom they tell: for file provisioning.",
+    "prometheus": "Prometheus rules over the verdicts of SQL, their unit tests, and examples of scraping and routing.",
 }
 
 
