@@ -22,6 +22,7 @@ VIEWS = (
     "error_taxonomy",
     "hold_retry_exhaustion",
     "maintenance_periods",
+    "objective_counts",
     "operational_changes",
     "pipeline_freshness",
     "prometheus_series",

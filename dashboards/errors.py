@@ -18,3 +18,14 @@ class ReaderRoleError(HoldsError):
 
 class MacroError(HoldsError):
     """A query has a macro or a variable that Grafana would not expand."""
+
+
+class MissingViewsError(HoldsError):
+    """The database lacks views that are to be read."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(f"The views are missing, or of another release ({said}); build them: holdwatch pipeline run.")
+
+
+class PushError(HoldsError):
+    """What was to be sent elsewhere could not be, and why."""

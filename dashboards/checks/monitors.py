@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dashboards.catalogue import RUNBOOK_BASE_URL
-from dashboards.checks.check import CheckResult, Material
+from dashboards.checks.datadog_queries import query_problems
 from dashboards.checks.findings import Finding
-from dashboards.checks.loading import load
 from dashboards.checks.runbooks import why_dead
 
 KNOWN_KEYS = frozenset({"message", "name", "options", "priority", "query", "tags", "type"})
@@ -33,23 +32,16 @@ KNOWN_OPTIONS = frozenset(
 
 _QUERY = re.compile(
     r"(?P<time>avg|max|min|sum)\(last_(?P<window>\d+)(?P<unit>[mhd])\):"
-    r"(?:avg|max|min|sum):[a-z][\w.]*\{[^{}]+\}(?: by \{[\w.,]+\})?(?P<as_count>\.as_count\(\))? "
+    r"(?P<metric_query>(?:avg|max|min|sum):[a-z][\w.]*\{[^{}]+\}(?: by \{[\w.,]+\})?(?P<as_count>\.as_count\(\))?) "
     r"(?P<comparison>>=|>|<=|<) (?P<threshold>-?\d+(?:\.\d+)?)"
 )
 _MINUTES = {"m": 1, "h": 60, "d": 1440}
 _RUNBOOK = re.compile(r"Runbook: (\S+)")
-_HANDLE = re.compile(r"(?:^|\s)@[\w-]+")
+_HANDLE = re.compile(r"(?:^|\s|\}\})@[\w-]+")
+_BLOCK = re.compile(r"\{\{([#^/])(\w+)\}\}")
 
 Json = dict[str, Any]
 _Say = Callable[[str, str, str, str], Finding]
-
-
-def check_monitors(material: Material) -> CheckResult:
-    """Lint every monitor."""
-    monitors, findings = load(material.directory, "datadog/monitors")
-    for file, monitor in monitors.items():
-        findings += lint_monitor(file, monitor, material.runbooks)
-    return CheckResult(findings, f"{len(monitors)} monitors")
 
 
 def lint_monitor(file: str, monitor: Json, runbooks: Path | None) -> list[Finding]:
@@ -77,7 +69,11 @@ def lint_monitor(file: str, monitor: Json, runbooks: Path | None) -> list[Findin
                 "Write aggregation(last_5m):aggregation:metric{tags} by {tags} >= number.",
             ),
         ]
-    return [*findings, *_lint_thresholds(match, options, say), *_lint_no_data(match, options, say)]
+    unknown = (
+        say("unknown-series", "query", problem, "Ask for what is pushed: dashboards/datadog_metrics.py.")
+        for problem in query_problems(match["metric_query"])
+    )
+    return [*findings, *unknown, *_lint_thresholds(match, options, say), *_lint_no_data(match, options, say)]
 
 
 def _lint_keys(monitor: Json, options: Json, say: _Say) -> Iterator[Finding]:
@@ -138,5 +134,14 @@ def _lint_message(monitor: Json, runbooks: Path | None, say: _Say) -> Iterator[F
         yield say("missing-runbook", "message", "It links to no runbook.", 'Add a line "Runbook: <link>".')
     elif runbooks is not None and (problem := why_dead(link[1], RUNBOOK_BASE_URL, runbooks)) is not None:
         yield say("dead-runbook", "message", problem, "Write the page, or correct the link.")
+    opened: list[str] = []
+    for kind, name in _BLOCK.findall(message):
+        if kind != "/":
+            opened.append(name)
+        elif not opened or opened.pop() != name:
+            opened.append(f"/{name}")
+            break
+    if opened:
+        yield say("monitor-blocks", "message", f"The block {opened[-1]} has no other end.", "Open and close it once.")
     if _HANDLE.search(message) is None:
         yield say("monitor-handle", "message", "It notifies nobody.", "Add an @handle.")

@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import psycopg
-from psycopg import sql as psycopg_sql
 
-from dashboards.catalogue import ANALYTICS_SCHEMA, READER_ROLE
+from dashboards.catalogue import ANALYTICS_SCHEMA
 from dashboards.checks.check import CheckResult, Material
 from dashboards.checks.findings import Finding
 from dashboards.checks.lint import all_panels, place_of, relations, variables_in
 from dashboards.checks.loading import load
 from dashboards.checks.macros import All, Choice, TimeRange, expand
-from dashboards.errors import MacroError, ReaderRoleError
+from dashboards.errors import MacroError
+from dashboards.reader import become_reader
 
 STATEMENT_TIMEOUT_SECONDS = 60
 """A panel that takes longer is broken for whoever looks at it."""
@@ -136,7 +136,7 @@ def run_queries(connection: psycopg.Connection, dashboards: Mapping[str, Json]) 
     with connection.transaction(force_rollback=True):
         connection.execute("set transaction isolation level repeatable read read only")
         connection.execute(f"set local statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'")
-        _become_reader(connection)
+        become_reader(connection, until_commit=True)
         runs: list[QueryRun] = []
         findings: list[Finding] = []
         for file, dashboard in dashboards.items():
@@ -146,18 +146,6 @@ def run_queries(connection: psycopg.Connection, dashboards: Mapping[str, Json]) 
                 else:
                     runs.append(outcome)
     return QueryReport(tuple(runs), tuple(findings))
-
-
-def _become_reader(connection: psycopg.Connection) -> None:
-    try:
-        connection.execute(psycopg_sql.SQL("set local role {}").format(psycopg_sql.Identifier(READER_ROLE)))
-    except psycopg.errors.InvalidParameterValue as error:
-        raise ReaderRoleError(f"There is no role {READER_ROLE}: run holdwatch db migrate.") from error
-    except psycopg.errors.InsufficientPrivilege as error:
-        user = connection.info.user
-        raise ReaderRoleError(
-            f"The login {user} may not act as {READER_ROLE}; as an administrator run: grant {READER_ROLE} to {user}."
-        ) from error
 
 
 class _Session:

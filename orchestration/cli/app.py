@@ -13,7 +13,7 @@ import psycopg
 import typer
 
 from holds_core.errors import HoldsError
-from orchestration.cli import dashboards, db, demo, doctor, enforcement, events, holds, pipeline, soak, up
+from orchestration.cli import dashboards, db, demo, doctor, enforcement, events, holds, metrics, pipeline, soak, up
 
 app = typer.Typer(
     name="holdwatch",
@@ -44,6 +44,7 @@ app.add_typer(enforcement.app, name="enforcement")
 app.add_typer(events.app, name="events")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(dashboards.app, name="dashboards")
+app.add_typer(metrics.app, name="metrics")
 app.add_typer(db.app, name="db")
 
 EXIT_FAILED = 1
