@@ -43,15 +43,17 @@ class OpenApi:
     """The schemas of an OpenAPI 3.0 document."""
 
     def __init__(self, document: Json) -> None:
+        from openapi_schema_validator import OAS30Validator  # noqa: PLC0415  for developing
+
         self.document = document
         self._schemas: Json = document["components"]["schemas"]
+        # One for all, since it keeps what it has found of the references.
+        self._validator: Any = OAS30Validator({"components": {"schemas": self._schemas}})
 
     def problems(self, value: Any, name: str) -> list[str]:
         """Say in what a value does not fit the schema of this name; nothing if it does."""
-        from openapi_schema_validator import OAS30Validator  # noqa: PLC0415  for developing
-
         reference = {"$ref": f"#/components/schemas/{name}"}
-        validator = OAS30Validator({**reference, "components": {"schemas": self._schemas}})
+        validator = self._validator.evolve(schema=reference)
         return [
             *(_sentence(error) for error in _innermost(validator.iter_errors(value))),
             *(f"{path or 'It'}: there is no such key." for path in self._unknown(value, reference, "")),
@@ -78,19 +80,31 @@ class OpenApi:
                     yield f"{path}.{key}".lstrip(".")
 
     def _parts(self, value: Any, schema: Json) -> Iterator[Json]:
-        """Give the schemas that a value is to fit: what is referred to, all of ``allOf``, and the first choice that fits."""
-        from openapi_schema_validator import OAS30Validator  # noqa: PLC0415  for developing
-
-        if "$ref" in schema:
-            schema = self._schemas[schema["$ref"].rpartition("/")[2]]
+        """Give the schemas that a value is to fit: what is referred to, all of ``allOf``, the first fitting choice."""
+        schema = self._resolved(schema)
         yield schema
         for part in schema.get("allOf", []):
             yield from self._parts(value, part)
-        for choice in [*schema.get("oneOf", []), *schema.get("anyOf", [])]:
-            root = {**choice, "components": {"schemas": self._schemas}}
-            if OAS30Validator(root).is_valid(value):
+        choices = [
+            one for one in (*schema.get("oneOf", []), *schema.get("anyOf", [])) if self._is_of_the_kind(value, one)
+        ]
+        for choice in choices:
+            if len(choices) == 1 or self._validator.evolve(schema=choice).is_valid(value):
                 yield from self._parts(value, choice)
                 return
+
+    def _is_of_the_kind(self, value: Any, choice: Json) -> bool:
+        """Tell, without a look inside, whether a value may be meant: most choices name their kind in a property."""
+        properties = self._resolved(choice).get("properties", {})
+        return not isinstance(value, dict) or all(
+            value[key] in enumeration
+            for key, child in properties.items()
+            if key in value and (enumeration := self._resolved(child).get("enum"))
+        )
+
+    def _resolved(self, schema: Json) -> Json:
+        resolved: Json = self._schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        return resolved
 
 
 @cache

@@ -33,6 +33,15 @@ DEFAULT_SITE = "datadoghq.com"
 TIMEOUT_SECONDS = (5, 20)
 """To connect, and to answer."""
 
+TRIES = 3
+"""How often a call is made again at most."""
+
+BACKOFF_SECONDS = 1
+"""Between tries where the server does not say how long: nothing, then twice this, and twice as long each time."""
+
+LONGEST_WAIT_SECONDS = 60
+"""If the server says more, somebody who waits is told so at once."""
+
 _SITE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 _PASSING = frozenset({408, 500, 502, 503, 504})
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -85,14 +94,11 @@ def _url() -> str:
 class Patience(urllib3.util.Retry):
     """When a call is made again: after 429 and 5xx and broken connections, and not for longer than somebody waits.
 
-    The time to wait is what ``X-RateLimit-Reset`` says, else none at first, then 2 s, 4 s and so on. What creates
-    something is made again only after 429 and where no connection came about: after anything else it may be there.
+    The time to wait is what ``X-RateLimit-Reset`` says. What creates something is made again only after 429 and where
+    no connection came about: after anything else it may be there.
     """
 
-    DEFAULT_BACKOFF_MAX = 20
-    MAX_WAIT_SECONDS = 60
-
-    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:  # noqa: ARG002
         """Tell whether an answer of this status is worth asking again."""
         is_worth_it = status_code == 429 or (status_code in _PASSING and method in (self.allowed_methods or ()))
         return bool(self.total) and is_worth_it
@@ -105,7 +111,7 @@ class Patience(urllib3.util.Retry):
     def increment(self, *arguments: Any, **named: Any) -> Patience:
         """Count a try; give up where the server says that it would take longer than that."""
         response = named.get("response")
-        if response is not None and (self.get_retry_after(response) or 0) > self.MAX_WAIT_SECONDS:
+        if response is not None and (self.get_retry_after(response) or 0) > LONGEST_WAIT_SECONDS:
             raise urllib3.exceptions.MaxRetryError(named["_pool"], "", None)
         return super().increment(*arguments, **named)
 
@@ -115,11 +121,14 @@ class DatadogApi:
 
     def __init__(self, settings: DatadogSettings, client: ApiClient) -> None:
         self._settings = settings
+        self.url = settings.url
         self.client = client
 
     @classmethod
     @contextmanager
-    def open(cls, settings: DatadogSettings, *, tries: int = 4, repeats_posts: bool = False) -> Iterator[DatadogApi]:
+    def open(
+        cls, settings: DatadogSettings, *, tries: int = TRIES, repeats_posts: bool = False
+    ) -> Iterator[DatadogApi]:
         """Give the API for the length of the block.
 
         Args:
@@ -143,8 +152,8 @@ class DatadogApi:
                 raise_on_redirect=False,
                 raise_on_status=False,
                 allowed_methods=methods,
-                backoff_factor=1,
-                backoff_jitter=0.5,
+                backoff_factor=BACKOFF_SECONDS,
+                backoff_jitter=BACKOFF_SECONDS / 2,
             ),
         )
         if not urllib.request.proxy_bypass(urlsplit(settings.url).hostname or ""):
@@ -218,7 +227,7 @@ def _cause(error: Exception) -> str:
         inner, BaseException
     ):
         reason = inner
-    if isinstance(reason, urllib3.exceptions.TimeoutError):
+    if isinstance(reason, (TimeoutError, urllib3.exceptions.TimeoutError)):
         return "timed out"
     if isinstance(reason, OSError) and reason.strerror:
         return reason.strerror

@@ -10,14 +10,11 @@ from datadog_api_client.v2.api.metrics_api import MetricsApi
 from datadog_api_client.v2.model.metric_content_encoding import MetricContentEncoding
 
 from dashboards.errors import PushError
-from dashboards.pushing.datadog_api import DatadogApi, DatadogSettings, Json
+from dashboards.pushing.datadog_api import TRIES, DatadogApi, DatadogSettings, Json
 from dashboards.pushing.points import Series, body
 
 BATCH_BYTES = 500_000
 """Of a body before it is compressed: Datadog takes 512,000 bytes compressed and 5 MiB uncompressed, and so this."""
-
-TRIES = 4
-"""How often a batch is sent again at most; every one of them may be, since the same points are the same points."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,7 @@ def send_series(settings: DatadogSettings, series: Iterable[Series], *, tries: i
     """
     series = list(series)
     batches = 0
+    # The same points are the same points, so that a batch may be sent again whatever became of it.
     with DatadogApi.open(settings, tries=tries, repeats_posts=True) as api:
         metrics = MetricsApi(api.client)
         for batch in batched(body(one) for one in series):

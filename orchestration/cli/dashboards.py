@@ -15,6 +15,7 @@ from rich.table import Column, Table
 import dashboards
 from dashboards.files import DASHBOARDS_DIR
 from holds_core.database.connections import connect
+from orchestration.cli.dashboards_push import push
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.database import open_database
 from orchestration.paths import PROJECT_ROOT
@@ -22,7 +23,7 @@ from orchestration.paths import PROJECT_ROOT
 if TYPE_CHECKING:
     from dashboards.checks import Check, CheckResult
 
-app = typer.Typer(no_args_is_help=True, help="The Grafana dashboards and Datadog monitors: generate and check.")
+app = typer.Typer(no_args_is_help=True, help="The Grafana dashboards and Datadog monitors: generate, check and load.")
 
 RUNBOOKS_DIR = PROJECT_ROOT / "docs" / "runbooks"
 SCHEMAS_DIR = PROJECT_ROOT.parent / "shared" / "schemas"
@@ -137,3 +138,6 @@ def _print_result(one: Check, result: CheckResult) -> None:
 def _as_json(one: Check, result: CheckResult) -> dict[str, Any]:
     outcome = "skipped" if result.skipped is not None else "findings" if result.findings else "ok"
     return {"name": one.name, "purpose": one.purpose, "outcome": outcome} | asdict(result)
+
+
+app.command()(push)

@@ -6,6 +6,12 @@ import typer
 
 from orchestration.cli.metrics_push import push
 
-app = typer.Typer(no_args_is_help=True, help="Metrics for Datadog.")
+app = typer.Typer(no_args_is_help=True, help="What the views say, for tools that collect metrics.")
+
+
+@app.callback()
+def metrics() -> None:
+    """What the views say, for tools that collect metrics."""
+
 
 app.command()(push)
