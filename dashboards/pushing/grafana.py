@@ -45,6 +45,9 @@ def plan_grafana(api: GrafanaApi, directory: Path, *, prune: bool = False) -> Pl
         raise PushError(str(unreadable[0]))
     if not boards:
         raise PushError(f"There is nothing in {directory / 'grafana'}: run holdwatch dashboards build.")
+    # Elsewhere everything would be missing, and look as if it were to be created.
+    if "database" not in (api.call("reach Grafana", "GET", "/api/health") or {}):
+        raise PushError(f"{api.url} answers, and is no Grafana: its address is needed with its whole path.")
     notes = [ALERT_RULES_NOTE]
     if api.is_in_the_clear:
         notes.append(f"The token goes to {api.url} unencrypted: prefer https.")

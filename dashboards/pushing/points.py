@@ -8,6 +8,7 @@ each time, and what arrived late, or could not be sent before, is in the next pu
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,9 @@ OLDEST_MINUTES = 55
 
 COUNT_SECONDS = 60
 """What a point of a count is of."""
+
+RESTAURANTS_VARIABLE = "HOLDWATCH_DATADOG_RESTAURANTS"
+"""``1``: single restaurants' series are sent as well."""
 
 MAX_TAG_LENGTH = 200
 """Of a tag with its key; Datadog would cut the rest off."""
@@ -192,6 +196,11 @@ class Series:
     metric: Metric
     tags: tuple[str, ...]
     points: tuple[tuple[int, float], ...]
+
+
+def are_restaurants_wanted() -> bool:
+    """Tell whether the environment asks for single restaurants' series."""
+    return os.environ.get(RESTAURANTS_VARIABLE, "").strip().lower() in ("1", "true", "yes", "on")
 
 
 def read_series(connection: psycopg.Connection[Any], *, restaurants: bool = False) -> list[Series]:

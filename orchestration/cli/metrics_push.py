@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from dashboards.pushing.points import Series, body, read_series
+from dashboards.pushing.points import RESTAURANTS_VARIABLE, Series, body, read_series
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.database import open_database
@@ -20,7 +20,7 @@ def push(
         bool,
         typer.Option(
             "--restaurants/--no-restaurants",
-            envvar="HOLDWATCH_DATADOG_RESTAURANTS",
+            envvar=RESTAURANTS_VARIABLE,
             help="Also each restaurant's own series: Datadog charges by the number of series.",
         ),
     ] = False,

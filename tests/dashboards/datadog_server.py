@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -92,7 +93,7 @@ class DatadogServer(JsonServer):
         )
 
     def _fits(self, document: str, schema: str, body: Any) -> None:
-        if document in self.documents and (problems := self.documents[document].problems(body, schema)):
+        if document in self.documents and (problems := _problems(self.documents[document], schema, json.dumps(body))):
             raise RefusedError(400, {"errors": problems})
 
     def _list_monitors(self, request: Request) -> Answer:
@@ -234,6 +235,12 @@ def datadog_server() -> Iterator[DatadogServer]:
     server = DatadogServer()
     with serving(server):
         yield server
+
+
+@cache
+def _problems(document: OpenApi, schema: str, body: str) -> list[str]:
+    """Look at a body once, however often it is sent."""
+    return document.problems(json.loads(body), schema)
 
 
 def _slice(found: list[Json], offset: str, limit: str) -> list[Json]:
