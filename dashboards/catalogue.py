@@ -24,6 +24,7 @@ VIEWS = (
     "hold_enforcement",
     "hold_retry_exhaustion",
     "maintenance_periods",
+    "objective_counts",
     "operational_changes",
     "pipeline_freshness",
     "pipeline_runs",

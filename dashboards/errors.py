@@ -22,3 +22,14 @@ class MacroError(HoldsError):
 
 class MetricsServerError(HoldsError):
     """Metrics cannot be served where they were to be."""
+
+
+class MissingViewsError(HoldsError):
+    """The database lacks views that are to be read."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(f"The views are missing, or of another release ({said}); build them: holdwatch pipeline run.")
+
+
+class PushError(HoldsError):
+    """What was to be sent elsewhere could not be, and why."""

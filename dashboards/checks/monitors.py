@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dashboards.checks.check import CheckResult, Material, counted
+from dashboards.checks.datadog_queries import query_problems
 from dashboards.checks.findings import Finding
-from dashboards.checks.loading import load
 
 KNOWN_KEYS = frozenset({"message", "name", "options", "priority", "query", "tags", "type"})
 KNOWN_TYPES = frozenset({"metric alert", "query alert"})
@@ -30,23 +29,16 @@ KNOWN_OPTIONS = frozenset(
 
 _QUERY = re.compile(
     r"(?P<time>avg|max|min|sum)\(last_(?P<window>\d+)(?P<unit>[mhd])\):"
-    r"(?:avg|max|min|sum):[a-z][\w.]*\{[^{}]+\}(?: by \{[\w.,]+\})?(?P<as_count>\.as_count\(\))? "
+    r"(?P<metric_query>(?:avg|max|min|sum):[a-z][\w.]*\{[^{}]+\}(?: by \{[\w.,]+\})?(?P<as_count>\.as_count\(\))?) "
     r"(?P<comparison>>=|>|<=|<) (?P<threshold>-?\d+(?:\.\d+)?)"
 )
 _MINUTES = {"m": 1, "h": 60, "d": 1440}
 _RUNBOOK = re.compile(r"Runbook: https?://\S+/[\w-]+\.md#[\w-]")
-_HANDLE = re.compile(r"(?:^|\s)@[\w-]+")
+_HANDLE = re.compile(r"(?:^|\s|\}\})@[\w-]+")
+_BLOCK = re.compile(r"\{\{([#^/])(\w+)\}\}")
 
 Json = dict[str, Any]
 _Say = Callable[[str, str, str, str], Finding]
-
-
-def check_monitors(material: Material) -> CheckResult:
-    """Lint every monitor."""
-    monitors, findings = load(material.directory, "datadog/monitors")
-    for file, monitor in monitors.items():
-        findings += lint_monitor(file, monitor)
-    return CheckResult(findings, counted(len(monitors), "monitor"))
 
 
 def lint_monitor(file: str, monitor: Json) -> list[Finding]:
@@ -73,7 +65,11 @@ def lint_monitor(file: str, monitor: Json) -> list[Finding]:
                 "Write aggregation(last_5m):aggregation:metric{tags} by {tags} >= number.",
             ),
         ]
-    return [*findings, *_lint_thresholds(match, options, say), *_lint_no_data(match, options, say)]
+    unknown = (
+        say("unknown-series", "query", problem, "Ask for what is pushed: dashboards/datadog_metrics.py.")
+        for problem in query_problems(match["metric_query"])
+    )
+    return [*findings, *unknown, *_lint_thresholds(match, options, say), *_lint_no_data(match, options, say)]
 
 
 def _lint_keys(monitor: Json, options: Json, say: _Say) -> Iterator[Finding]:
@@ -133,5 +129,14 @@ def _lint_message(monitor: Json, say: _Say) -> Iterator[Finding]:
     # Where it leads is followed by the check of the runbooks, once for all formats.
     if _RUNBOOK.search(message) is None:
         yield say("missing-runbook", "message", "It links to no runbook.", 'Add a line "Runbook: <link>".')
+    opened: list[str] = []
+    for kind, name in _BLOCK.findall(message):
+        if kind != "/":
+            opened.append(name)
+        elif not opened or opened.pop() != name:
+            opened.append(f"/{name}")
+            break
+    if opened:
+        yield say("monitor-blocks", "message", f"The block {opened[-1]} has no other end.", "Open and close it once.")
     if _HANDLE.search(message) is None:
         yield say("monitor-handle", "message", "It notifies nobody.", "Add an @handle.")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dashboards.checks.alerting import check_alerting
 from dashboards.checks.check import Check
+from dashboards.checks.datadog import check_datadog
 from dashboards.checks.generated import check_generated
 from dashboards.checks.grafana_schema import check_schema
 from dashboards.checks.grafana_types import check_types
 from dashboards.checks.lint import check_dashboards
-from dashboards.checks.monitors import check_monitors
+from dashboards.checks.openapi import check_openapi
 from dashboards.checks.promtool import check_routes, check_rules
 from dashboards.checks.queries import check_queries
 from dashboards.checks.runbooks import check_runbooks
@@ -19,9 +20,12 @@ CHECKS = (
     Check("grafana-types", "dashboards are what Grafana's own TypeScript types allow", check_types),
     Check("grafana-schema", "dashboards, rules and policies fit the JSON Schemas of Grafana's SDK", check_schema),
     Check("grafana-alerting", "rules are what Grafana takes, and tell somebody", check_alerting),
-    Check("datadog", "monitors have what Datadog would not miss and people would", check_monitors),
     Check("prometheus", "Prometheus reads the rules, and they do what the examples say", check_rules),
     Check("alertmanager", "Alertmanager reads the routes", check_routes),
     Check("runbooks", "every runbook link leads to a heading that exists", check_runbooks),
+    Check(
+        "datadog", "monitors, dashboard and objective ask for what is pushed, and say what people need", check_datadog
+    ),
+    Check("datadog-api", "every body is one that Datadog's API has a schema for", check_openapi),
     Check("queries", "every query runs, for every choice, as the role that Grafana uses", check_queries, True),
 )

@@ -17,12 +17,15 @@ from dashboards.checks import CHECKS, Check, CheckResult, Material
 from dashboards.checks.check import counted
 from dashboards.files import DASHBOARDS_DIR
 from holds_core.database.connections import connect
+from orchestration.cli.dashboards_push import push
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.cli.preview import preview
 from orchestration.database import open_database
 from orchestration.paths import PROJECT_ROOT
 
-app = typer.Typer(no_args_is_help=True, help="The Grafana dashboards and Datadog monitors: generate and check.")
+app = typer.Typer(
+    no_args_is_help=True, help="What Grafana, Datadog and Prometheus load: generate, check, draw and push."
+)
 app.command()(preview)
 
 RUNBOOKS_DIR = PROJECT_ROOT / "docs" / "runbooks"
@@ -136,3 +139,6 @@ def _print_result(one: Check, result: CheckResult) -> None:
 def _as_json(one: Check, result: CheckResult) -> dict[str, Any]:
     outcome = "skipped" if result.skipped is not None else "findings" if result.findings else "ok"
     return {"name": one.name, "purpose": one.purpose, "outcome": outcome} | asdict(result)
+
+
+app.command()(push)

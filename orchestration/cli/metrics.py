@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from orchestration.cli.metrics_push import push
 from orchestration.cli.metrics_serve import serve
 
 app = typer.Typer(no_args_is_help=True, help="What the views say, for tools that collect metrics.")
@@ -15,3 +16,4 @@ def metrics() -> None:
 
 
 app.command()(serve)
+app.command()(push)

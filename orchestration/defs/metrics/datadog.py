@@ -1,0 +1,52 @@
+"""Sends series to Datadog every minute, where ``DD_API_KEY`` is set."""
+
+import os
+from dataclasses import asdict
+
+import dagster as dg
+
+from dashboards.pushing.datadog_api import API_KEY, DatadogSettings
+from dashboards.pushing.datadog_series import Sent, send_series
+from dashboards.pushing.points import are_restaurants_wanted, read_series
+from orchestration.resources import DatabaseResource
+
+TRIES = 1
+"""The next minute sends the counts of the last hour anyway, and who evaluates sensors has others to see to."""
+
+
+@dg.op(description="Sends what the views say now to Datadog.")
+def push_metrics(context: dg.OpExecutionContext, database: DatabaseResource) -> None:
+    """Send once; sending it again changes nothing."""
+    context.add_output_metadata(asdict(_push(database)))
+
+
+@dg.job(
+    name="push_metrics",
+    description=f"Sends what the views say now to Datadog, once; {API_KEY} and DD_SITE say where.",
+    executor_def=dg.in_process_executor,
+)
+def push_metrics_job() -> None:
+    """Send once."""
+    push_metrics()
+
+
+@dg.sensor(
+    # It asks for no run: a process of its own would cost a hundred times what is done in it, every minute.
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=f"Sends series to Datadog every minute, in its own tick; without {API_KEY} it does nothing.",
+)
+def push_to_datadog(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
+    """Send what there is; fails, for all to see, where Datadog does not take it."""
+    if API_KEY not in os.environ:
+        return dg.SkipReason(f"{API_KEY} is not set.")
+    sent = _push(database)
+    return dg.SkipReason(f"{sent.series} series with {sent.points} points were sent; no run is needed for that.")
+
+
+def _push(database: DatabaseResource) -> Sent:
+    # From the environment, not from a configuration, which Dagster stores and shows.
+    settings = DatadogSettings.from_environ(with_app_key=False)
+    with database.connect() as connection:
+        series = read_series(connection, restaurants=are_restaurants_wanted())
+    return send_series(settings, series, tries=TRIES)
