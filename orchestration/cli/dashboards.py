@@ -110,7 +110,10 @@ def _chosen(checks: Sequence[Check], only: list[str] | None, queries: bool) -> l
     if unknown := sorted(set(only or []) - {one.name for one in checks}):
         names = ", ".join(one.name for one in checks)
         raise typer.BadParameter(f"there is no check {unknown[0]!r}; there are: {names}", param_hint="--only")
-    return [one for one in checks if (not only or one.name in only) and (queries or not one.needs_database)]
+    chosen = [one for one in checks if (not only or one.name in only) and (queries or not one.needs_database)]
+    if not chosen:
+        raise typer.BadParameter("it leaves no check to run", param_hint="--no-queries")
+    return chosen
 
 
 @contextmanager
