@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import dashboards
 from dashboards.alerts import ALERTS, NoData, Severity
 from dashboards.catalogue import EVALUATION_MINUTES
-from dashboards.checks.alerting import lint_alerting
-from dashboards.checks.check import Material
 from dashboards.checks.lint import all_panels
-from dashboards.checks.registry import CHECKS
 
 Json = dict[str, Any]
 Files = dict[str, Json]
@@ -79,72 +72,3 @@ def test_example_of_a_mute_timing_mutes_nothing(alerting: Files) -> None:
 
     assert "example" in timing["name"]
     assert timing["name"] not in repr(alerting[POLICIES])
-
-
-MUTATIONS: dict[str, tuple[str, Callable[[Files], object]]] = {
-    "unknown key": ("alerting-keys", lambda files: _rule(files).update(severity="page")),
-    "unset state": ("alerting-keys", lambda files: _rule(files).pop("isPaused")),
-    "unknown section": ("alerting-keys", lambda files: files[RULES].update(rules=[])),
-    "no version": ("alerting-keys", lambda files: files[RULES].pop("apiVersion")),
-    "no folder": ("alerting-keys", lambda files: files[RULES]["groups"][0].pop("folder")),
-    "odd interval": ("alerting-duration", lambda files: files[RULES]["groups"][0].update(interval="5 minutes")),
-    "odd wait": ("alerting-duration", lambda files: _rule(files).update({"for": 0})),
-    "long uid": ("alerting-uid", lambda files: _rule(files).update(uid="x" * 41)),
-    "same uid": ("alerting-uid", lambda files: _rule(files).update(uid="holdwatch-fast-burn")),
-    "unknown state": ("alerting-state", lambda files: _rule(files).update(noDataState="Ok")),
-    "unknown state on errors": ("alerting-state", lambda files: _rule(files).update(execErrState="NoData")),
-    "no summary": ("alerting-annotations", lambda files: _rule(files)["annotations"].pop("summary")),
-    "unknown severity": ("alerting-labels", lambda files: _rule(files)["labels"].update(severity="critical")),
-    "dollar": ("alerting-dollar", lambda files: _rule(files)["annotations"].update(summary="{{ $labels.a }}")),
-    "no condition": ("alerting-condition", lambda files: _rule(files).update(condition="C")),
-    "condition without threshold": ("alerting-condition", lambda files: _rule(files).update(condition="firing")),
-    "threshold of nothing": (
-        "alerting-condition",
-        lambda files: _rule(files)["data"][2]["model"].update(expression="A"),
-    ),
-    "two data sources": (
-        "alerting-datasource",
-        lambda files: _rule(files)["data"][0].update(datasourceUid="elsewhere"),
-    ),
-    "raw events": (
-        "foreign-relation",
-        lambda files: _rule(files)["data"][0]["model"].update(rawSql="select 1 from holds.observability_events"),
-    ),
-    "no such panel": ("dead-link", lambda files: _rule(files).update(panelId=999)),
-    "another panel": ("dead-link", lambda files: _rule(files)["annotations"].update(__panelId__="1")),
-    "no such contact point": (
-        "alerting-receiver",
-        lambda files: files[POLICIES]["policies"][0].update(receiver="grafana-default-email"),
-    ),
-    "severity that nobody hears of": (
-        "alerting-receiver",
-        lambda files: files[POLICIES]["policies"][0]["routes"].pop(),
-    ),
-    "no such mute timing": (
-        "alerting-receiver",
-        lambda files: files[POLICIES]["policies"][0]["routes"][0].update(mute_time_intervals=["nights"]),
-    ),
-}
-
-
-@pytest.mark.parametrize("mutation", MUTATIONS)
-def test_rule_fires(alerting: Files, panels: dict[str, set[Any]], mutation: str) -> None:
-    """One thing made wrong is found, by its own rule alone, and the remedy is named."""
-    check, mutate = MUTATIONS[mutation]
-    broken = copy.deepcopy(alerting)
-    assert lint_alerting(broken, panels) == []
-    mutate(broken)
-
-    findings = lint_alerting(broken, panels)
-
-    assert {finding.check for finding in findings} == {check}
-    assert all(finding.remedy and finding.file.startswith("grafana-alerting/") for finding in findings)
-
-
-def test_unreadable_file_is_found(tmp_path: Path) -> None:
-    """Half a file is a finding, not a traceback."""
-    dashboards.write(tmp_path)
-    (tmp_path / RULES).write_text("groups: [", encoding="utf-8")
-    (check,) = (check for check in CHECKS if check.name == "grafana-alerting")
-
-    assert {finding.check for finding in check.run(Material(tmp_path)).findings} == {"unreadable"}

@@ -62,29 +62,61 @@ FAULTS = [Fault(*row) for row in (
     ("another dashboard's uid", "grafana", "duplicate-uid", RESTAURANT,
      '"uid": "holdwatch-restaurant"', '"uid": "holdwatch-overview"'),
     ("an old schema", "grafana", "schema-version", OVERVIEW, '"schemaVersion": 42', '"schemaVersion": 36'),
+    # Links between them.
     ("a link to no dashboard", "grafana", "dead-link", OVERVIEW, '"/d/holdwatch-restaurant"', '"/d/holdwatch-gone"'),
     ("a link that loses the time", "grafana", "forgetful-link", OVERVIEW, '"keepTime": true', '"keepTime": false'),
+    ("a link that loses what is chosen", "grafana", "forgetful-link", OVERVIEW,
+     '"includeVars": true', '"includeVars": false'),
+    ("a cell that leads nowhere", "grafana", "dead-link", OVERVIEW, "/d/holdwatch-restaurant?", "/d/holdwatch-gone?"),
+    ("a cell that loses the time", "grafana", "forgetful-link", OVERVIEW, '&${__url_time_range}"', '"'),
+    ("a cell that loses the environment", "grafana", "forgetful-link", OVERVIEW, "${environment:queryparam}&", ""),
     # Panels.
     ("another panel's id", "grafana", "duplicate-id", OVERVIEW, '"id": 2,', '"id": 1,'),
+    ("no id", "grafana", "duplicate-id", OVERVIEW, '"id": 2,', '"number": 2,'),
     ("a panel too wide", "grafana", "off-grid", OVERVIEW, '"w": 12,\n        "x": 12', '"w": 13,\n        "x": 12'),
+    ("a panel without a place", "grafana", "off-grid", OVERVIEW, '"gridPos"', '"grid"'),
     ("a panel over another", "grafana", "overlapping-panels", OVERVIEW,
      '"w": 12,\n        "x": 12', '"w": 12,\n        "x": 11'),
     ("no title", "grafana", "missing-title", OVERVIEW, '"title": "Worst restaurants"', '"title": ""'),
+    ("no description", "grafana", "missing-description", OVERVIEW, '"description": "The 20', '"help": "The 20'),
     ("no word on what is good", "grafana", "missing-description", OVERVIEW, "Good: at least", "At least"),
-    ("a fixed data source", "grafana", "fixed-datasource", OVERVIEW, '"uid": "${datasource}"', '"uid": "P1"'),
     ("no unit", "grafana", "missing-unit", OVERVIEW, '"unit": "percentunit"', '"unit": ""'),
     ("an unknown unit", "grafana", "unknown-unit", OVERVIEW, '"unit": "percentunit"', '"unit": "percent01"'),
+    ("an unknown unit of a column", "grafana", "unknown-unit", OVERVIEW, '"value": "short"', '"value": "furlongs"'),
     ("no runbook", "grafana", "missing-runbook", OVERVIEW, '"title": "Runbook"', '"title": "Help"'),
     ("a runbook at a fixed place", "grafana", "fixed-runbook", OVERVIEW, '"${runbooks}/', '"https://wiki.example/'),
-    # What they ask.
+    # What they ask, and whom.
+    ("a panel of a fixed data source", "grafana", "fixed-datasource", OVERVIEW,
+     '"uid": "${datasource}"\n      },\n      "description"', '"uid": "P1"\n      },\n      "description"'),
+    ("a query of a fixed data source", "grafana", "fixed-datasource", OVERVIEW,
+     'targets": [\n        {\n          "datasource": {\n            "type": "grafana-postgresql-datasource",\n'
+     '            "uid": "${datasource}"',
+     'targets": [\n        {\n          "datasource": {\n            "type": "grafana-postgresql-datasource",\n'
+     '            "uid": "P1"'),
+    ("an annotation of a fixed data source", "grafana", "fixed-datasource", OVERVIEW,
+     '"uid": "${datasource}"', '"uid": "P1"'),
     ("a panel that asks nothing", "grafana", "missing-query", OVERVIEW, '"targets"', '"target"'),
+    ("an annotation that asks nothing", "grafana", "missing-query", OVERVIEW,
+     '"rawSql": "select\\n    occurred_at', '"sql": "select\\n    occurred_at'),
     ("raw events", "grafana", "foreign-relation", OVERVIEW,
      "from analytics.assignment_success_rate", "from holds.observability_events"),
+    ("raw events, in an annotation", "grafana", "foreign-relation", OVERVIEW,
+     "from analytics.operational_changes", "from holds.observability_events"),
+    ("raw events, in a variable", "grafana", "foreign-relation", OVERVIEW,
+     '"query": "select environment\\nfrom analytics.pipeline_freshness',
+     '"query": "select environment\\nfrom holds.observability_events'),
     ("a step on the way to a view", "grafana", "foreign-relation", OVERVIEW,
      "from analytics.assignment_success_rate", "from analytics.rollup_event_counts"),
+    ("a view of no schema", "grafana", "foreign-relation", OVERVIEW,
+     "from analytics.double_bookings", "from double_bookings"),
+    ("a second relation", "grafana", "foreign-relation", OVERVIEW,
+     "from analytics.double_bookings", "from analytics.double_bookings join pg_authid on true"),
     ("a variable that is not there", "grafana", "unknown-variable", OVERVIEW,
      "in (${environment:sqlstring})", "in (${city:sqlstring})"),
     ("a variable without quotes", "grafana", "unknown-macro", OVERVIEW,
+     "(restaurant_key = '(all)' and '__all__' in (${restaurant:sqlstring}))",
+     "(restaurant_key = '(all)' and '__all__' in ('$restaurant'))"),
+    ("a variable without quotes, in an annotation", "grafana", "unknown-macro", OVERVIEW,
      "in (${environment:sqlstring})", "in ('$environment')"),
     ("a macro that is not there", "grafana", "unknown-macro", OVERVIEW, "$__timeFrom()", "$__timeForm()"),
 
@@ -103,22 +135,37 @@ FAULTS = [Fault(*row) for row in (
     ("a key of no policy", "grafana-schema", "grafana-schema", POLICIES, "group_interval", "group_intervals"),
 
     # Alert rules of Grafana.
+    ("half a file", "grafana-alerting", "unreadable", RULES, "groups:", "groups: ["),
     ("an unknown key", "grafana-alerting", "alerting-keys", RULES, "isPaused:", "paused:"),
-    ("no duration", "grafana-alerting", "alerting-duration", RULES, "interval: 5m", "interval: 5 minutes"),
+    ("an unknown section", "grafana-alerting", "alerting-keys", RULES, "groups:", "rules: []\ngroups:"),
+    ("no version", "grafana-alerting", "alerting-keys", RULES, "apiVersion: 1\n", ""),
+    ("no folder", "grafana-alerting", "alerting-keys", RULES, "folder: Holdwatch", "folder: ''"),
+    ("no duration of a group", "grafana-alerting", "alerting-duration", RULES, "interval: 5m", "interval: 5 minutes"),
+    ("no duration of a rule", "grafana-alerting", "alerting-duration", RULES, "\n        for: 0s", "\n        for: 0"),
     ("another rule's uid", "grafana-alerting", "alerting-uid", RULES,
      "uid: holdwatch-double-booking", "uid: holdwatch-fast-burn"),
+    ("a uid too long", "grafana-alerting", "alerting-uid", RULES, "uid: holdwatch-double-booking", f"uid: {'x' * 41}"),
     ("an unknown state", "grafana-alerting", "alerting-state", RULES, "noDataState: OK", "noDataState: Ok"),
+    ("an unknown state on errors", "grafana-alerting", "alerting-state", RULES,
+     "execErrState: OK", "execErrState: NoData"),
     ("nothing to say", "grafana-alerting", "alerting-annotations", RULES, "summary: Double", "summary2: Double"),
     ("a severity of no list", "grafana-alerting", "alerting-labels", RULES, "severity: page", "severity: critical"),
     ("a $ that Grafana replaces", "grafana-alerting", "alerting-dollar", RULES, "with .Labels", "with $labels"),
     ("a condition of no query", "grafana-alerting", "alerting-condition", RULES, "condition: fires", "condition: fire"),
+    ("a condition without a threshold", "grafana-alerting", "alerting-condition", RULES,
+     "condition: fires", "condition: firing"),
+    ("a threshold of nothing", "grafana-alerting", "alerting-condition", RULES, "expression: firing", "expression: A"),
     ("two data sources", "grafana-alerting", "alerting-datasource", RULES,
      "datasourceUid: holdwatch", "datasourceUid: other"),
     ("a panel that is not there", "grafana-alerting", "dead-link", RULES, "panelId: 16", "panelId: 999"),
+    ("a panel of another alert", "grafana-alerting", "dead-link", RULES, "__panelId__: '16'", "__panelId__: '1'"),
     ("raw events", "grafana-alerting", "foreign-relation", RULES,
      "from analytics.alert_evaluations", "from holds.observability_events"),
     ("nobody to tell", "grafana-alerting", "alerting-receiver", POLICIES,
      "receiver: holdwatch-page", "receiver: somebody"),
+    ("a severity that nobody hears of", "grafana-alerting", "alerting-receiver", POLICIES, "- page", "- urgent"),
+    ("a mute timing that is not there", "grafana-alerting", "alerting-receiver", POLICIES,
+     "group_wait: 10s", "mute_time_intervals: [nights]\n        group_wait: 10s"),
 
     # Monitors of Datadog.
     ("an unknown key", "datadog", "monitor-keys", MONITOR, '"require_full_window"', '"needs_full_window"'),
@@ -146,6 +193,8 @@ FAULTS = [Fault(*row) for row in (
      "success_ratio::float8 as value", "success_rate::float8 as value"),
     ("what Grafana's role may not read", "queries", "query-fails", OVERVIEW,
      "success_ratio::float8 as value", "(select count(*) from holds.table_holds) as value"),
+    ("one that writes", "queries", "query-fails", OVERVIEW,
+     '"rawSql": "select\\n    bucket_at as', '"rawSql": "create temporary table x (a int)", "was": "'),
     ("times in no order", "queries", "query-shape", OVERVIEW,
      "order by bucket_at, metric", "order by bucket_at desc, metric"),
     ("no time", "queries", "query-shape", OVERVIEW, 'bucket_at as \\"time\\"', 'bucket_at as \\"at\\"'),
@@ -156,6 +205,12 @@ FAULTS = [Fault(*row) for row in (
      "'success' as metric"),
     ("open to injection", "queries", "query-injection", OVERVIEW,
      "'(all)' and '__all__' in (", "'(all)' and 'x'') or true --' in ("),
+    ("a variable of two columns", "queries", "query-shape", OVERVIEW,
+     '"query": "select environment\\n', '"query": "select environment, 1\\n'),
+    ("an annotation that says nothing", "queries", "query-shape", OVERVIEW,
+     "concat_ws(': ', title, reason) as text", "concat_ws(': ', title, reason) as said"),
+    ("an alert of two numbers", "queries", "query-shape", RULES,
+     "cast(is_firing as integer) as firing", "cast(is_firing as integer) as firing, 1 as one"),
     ("an alert without a row", "queries", "alert-no-row", RULES,
      "where alert = 'double_booking'", "where alert = 'double_bookings'"),
 )]
@@ -239,19 +294,19 @@ def test_fault_is_found_by_running_it(folder: Path, mutated: Fault, tmp_path: Pa
 
 
 def _at_fault(sound: str, changed: str) -> str:
-    """Of a file, only the panels or the alert rules that differ. JSON is YAML."""
+    """Of a file, only the panels, annotations or alert rules that differ, and the variables. JSON is YAML."""
     before, after = yaml.safe_load(sound), yaml.safe_load(changed)
     if "groups" in after:
         (old_group,), (group,) = before["groups"], after["groups"]
         group["rules"] = _that_differ(old_group["rules"], group["rules"])
         return yaml.safe_dump(after)
-    return json.dumps(after | {"panels": _that_differ(before["panels"], after["panels"]), "annotations": {"list": []}})
+    panels = _that_differ(before["panels"], after["panels"])
+    annotations = _that_differ(before["annotations"]["list"], after["annotations"]["list"])
+    return json.dumps(after | {"panels": panels, "annotations": {"list": annotations}})
 
 
 def _that_differ(before: list[Any], after: list[Any]) -> list[Any]:
-    differing = [new for old, new in zip(before, after, strict=True) if old != new]
-    assert differing
-    return differing
+    return [new for old, new in zip(before, after, strict=True) if old != new]
 
 
 def test_every_check_has_a_fault_that_it_finds() -> None:

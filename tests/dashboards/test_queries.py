@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -290,35 +289,6 @@ def test_worst_restaurants_are_judged_in_words(report: QueryReport) -> None:
 
     assert {row[1] for row in rows} == {"below objective"}
     assert all(row[2] < SUCCESS_OBJECTIVE for row in rows)
-
-
-BROKEN: dict[str, tuple[str, Callable[[str], str]]] = {
-    "syntax": ("query-fails", lambda sql: sql.replace("select", "selekt", 1)),
-    "forbidden table": ("query-fails", lambda sql: "select count(*) from holds.observability_events"),
-    "writing": ("query-fails", lambda sql: "create temporary table x (a int)"),
-    "mixed rows": (
-        "query-shape",
-        lambda sql: re.sub(r"case restaurant_key.*?end as metric", "'success' as metric", sql),
-    ),
-    "no order": ("query-shape", lambda sql: sql.replace("order by bucket_at", "order by bucket_at desc")),
-    "no time": ("query-shape", lambda sql: sql.replace('as "time"', 'as "at"')),
-    "no numbers": ("query-shape", lambda sql: sql.replace("success_ratio::float8", "success_ratio::text")),
-    "open to injection": (
-        "query-injection",
-        lambda sql: sql.replace("'__all__' in", "'x'') or true --' in"),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_query_is_found(seeded: psycopg.Connection, boards: dict[str, Json], name: str) -> None:
-    """The check names the panel and the case in which its query does not hold."""
-    check, change = BROKEN[name]
-
-    findings = run_queries(seeded, _only_success(boards, change)).findings
-
-    assert {finding.check for finding in findings} == {check}
-    assert all(finding.place.startswith("panel 7 ") for finding in findings)
 
 
 def test_missing_views_are_one_finding(connection: psycopg.Connection, boards: dict[str, Json]) -> None:
