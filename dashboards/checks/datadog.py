@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dashboards.catalogue import SUCCESS_OBJECTIVE
-from dashboards.checks.check import CheckResult, Material
+from dashboards.checks.check import CheckResult, Material, counted
 from dashboards.checks.datadog_queries import query_problems
 from dashboards.checks.findings import Finding
 from dashboards.checks.loading import load
@@ -35,8 +35,8 @@ def check_datadog(material: Material) -> CheckResult:
         findings += lint_board(file, board)
     for file, objective in objectives.items():
         findings += lint_objective(file, objective)
-    looked_at = f"{len(monitors)} monitors, {len(boards)} dashboards, {len(objectives)} objectives"
-    return CheckResult(findings, looked_at)
+    counts = ((monitors, "monitor"), (boards, "dashboard"), (objectives, "objective"))
+    return CheckResult(findings, ", ".join(counted(len(files), noun) for files, noun in counts))
 
 
 def lint_board(file: str, board: Json) -> list[Finding]:

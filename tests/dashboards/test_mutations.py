@@ -28,6 +28,15 @@ RESTAURANT = "grafana/restaurant.json"
 RULES = "grafana-alerting/rules.yaml"
 POLICIES = "grafana-alerting/notification-policies.yaml"
 MONITOR = "datadog/monitors/success_rate_low.json"
+BOARD = "datadog/dashboards/overview.json"
+OBJECTIVE = "datadog/slos/success.json"
+PROMETHEUS = "prometheus/rules/holdwatch.yaml"
+EXAMPLES = "prometheus/tests/alerts.yaml"
+BLINDNESS = "prometheus/tests/blindness.yaml"
+SCRAPE = "prometheus/scrape.yaml"
+ROUTES = "prometheus/alertmanager.yaml"
+
+BY_LABELS = "max by (alert, environment, severity)"
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ class Fault:
         file: Below the generated folder.
         old: A text of the file; the first is replaced.
         new: By this.
+        found_in: The file that the finding names, where that is another one.
     """
 
     what: str
@@ -49,6 +59,7 @@ class Fault:
     file: str
     old: str
     new: str
+    found_in: str = ""
 
 
 # fmt: off
@@ -168,23 +179,89 @@ FAULTS = [Fault(*row) for row in (
      "group_wait: 10s", "mute_time_intervals: [nights]\n        group_wait: 10s"),
 
     # Monitors of Datadog.
+    ("half a file", "datadog", "unreadable", MONITOR, "{", ""),
     ("an unknown key", "datadog", "monitor-keys", MONITOR, '"require_full_window"', '"needs_full_window"'),
+    ("no name", "datadog", "monitor-keys", MONITOR, '"name"', '"called"'),
     ("an unknown type", "datadog", "monitor-type", MONITOR, '"query alert"', '"log alert"'),
     ("a bare tag", "datadog", "monitor-tags", MONITOR, '"service:holdwatch"', '"holdwatch"'),
-    ("a query that does not read", "datadog", "monitor-query", MONITOR, "min(last_5m):max:", "max:"),
-    ("a threshold that is not the query's", "datadog", "monitor-threshold", MONITOR, '"critical": 2', '"critical": 3'),
+    ("a query that does not read", "datadog", "monitor-query", MONITOR, "max(last_5m):max:", "max:"),
+    ("a series that nobody pushes", "datadog", "unknown-series", MONITOR, "alert.firing", "alert.fires"),
+    ("an alert that is not there", "datadog", "unknown-series", MONITOR, "{alert:success_rate_low}", "{alert:success}"),
+    ("a threshold that is not the query's", "datadog", "monitor-threshold", MONITOR,
+     '"critical": 1,\n      "critical_recovery": 0', '"critical": 2,\n      "critical_recovery": 0'),
     ("a recovery on the bad side", "datadog", "monitor-recovery", MONITOR,
      '"critical_recovery": 0', '"critical_recovery": 4'),
-    ("a minimum of counts", "datadog", "monitor-as-count", MONITOR, "{alert,env} >=", "{alert,env}.as_count() >="),
+    ("a recovery at the threshold", "datadog", "monitor-recovery", MONITOR,
+     '"critical_recovery": 0', '"critical_recovery": 1'),
+    ("no recovery", "datadog", "monitor-recovery", MONITOR, ',\n      "critical_recovery": 0', ""),
+    ("bad below, recovery below", "datadog", "monitor-recovery", MONITOR, "{env} >= 1", "{env} < 1"),
+    ("a maximum of counts", "datadog", "monitor-as-count", MONITOR,
+     "max:holdwatch.alert.firing{alert:success_rate_low} by {env} >=",
+     "sum:holdwatch.requests{restaurant:all} by {env}.as_count() >="),
+    ("no word on no data", "datadog", "monitor-no-data", MONITOR, '"notify_no_data": true,', ""),
     ("no data, said too soon", "datadog", "monitor-no-data", MONITOR,
      '"no_data_timeframe": 15', '"no_data_timeframe": 6'),
     ("no runbook", "datadog", "missing-runbook", MONITOR, "Runbook: ", "See "),
-    ("nobody told", "datadog", "monitor-handle", MONITOR, "@pagerduty", "pagerduty"),
+    ("a block without its end", "datadog", "monitor-blocks", MONITOR, "{{/is_recovery}}", ""),
+    ("nobody told", "datadog", "monitor-handle", MONITOR, "@pagerduty-holdwatch{{/is_no_data}}\\n{{#is_no_data}}@", ""),
+    # Its dashboard.
+    ("half a file", "datadog", "unreadable", BOARD, "{", ""),
+    ("a dashboard that a push would not find", "datadog", "board-mark", BOARD,
+     "managed_by:holdwatch dashboard:overview", "dashboard:overview"),
+    ("a widget too wide", "datadog", "off-grid", BOARD, '"x": 6', '"x": 7'),
+    ("a widget over another", "datadog", "overlapping-widgets", BOARD, '"x": 6', '"x": 5'),
+    ("no title", "datadog", "missing-title", BOARD, '"title": "Success (95 % or more)"', '"title": ""'),
+    ("no runbook", "datadog", "missing-runbook", BOARD, '"label": "Runbook"', '"label": "Help"'),
+    ("a series that nobody pushes", "datadog", "unknown-series", BOARD, "sum:holdwatch.requests{", "sum:holdwatch.r{"),
+    ("a tag that no series has", "datadog", "unknown-series", BOARD, "outcome:assigned", "result:assigned"),
+    ("a variable that is not there", "datadog", "unknown-series", BOARD, "{$env,outcome", "{$city,outcome"),
+    ("a count by the second", "datadog", "unknown-series", BOARD, "restaurant:all}.as_count()", "restaurant:all}"),
+    ("restaurants mixed up with all of them", "datadog", "unknown-series", BOARD, ",restaurant:all}", "}"),
+    ("a formula over nothing", "datadog", "widget-formula", BOARD, "100 * assigned / requests", "100 * assigned / all"),
+    ("one number of many", "datadog", "widget-aggregator", BOARD, ',\n                      "aggregator": "sum"', ""),
+    # Its objective.
+    ("another objective", "datadog", "objective-target", OBJECTIVE, '"target": 95.0', '"target": 96.0'),
+    ("a warning that comes too late", "datadog", "objective-warning", OBJECTIVE, '"warning": 97.0', '"warning": 94.0'),
+    ("a series that nobody pushes", "datadog", "unknown-series", OBJECTIVE, "objective.good", "objective.fine"),
+    ("an objective over no counts", "datadog", "objective-count", OBJECTIVE,
+     "sum:holdwatch.objective.good{*} by {env}.as_count()", "sum:holdwatch.alert.firing{*} by {env}"),
+    ("an objective that a push would not find", "datadog", "objective-mark", OBJECTIVE,
+     '"managed_by:holdwatch"', '"managed_by:hand"'),
+    # All three by Datadog's own description of its API.
+    ("a key of no monitor", "datadog-api", "openapi", MONITOR, '"require_full_window"', '"needs_full_window"'),
+    ("a type of no list", "datadog-api", "openapi", MONITOR, '"query alert"', '"metric alarm"'),
+    ("text for a number", "datadog-api", "openapi", MONITOR, '"priority": 1', '"priority": "high"'),
+    ("a key of no threshold", "datadog-api", "openapi", MONITOR, '"critical_recovery"', '"critical_recovers"'),
+    ("a key of no widget", "datadog-api", "openapi", BOARD, '"autoscale"', '"autoscales"'),
+    ("a comparison of no list", "datadog-api", "openapi", BOARD, '"comparator": "<"', '"comparator": "below"'),
+    ("a time of no list", "datadog-api", "openapi", OBJECTIVE, '"timeframe": "30d"', '"timeframe": "month"'),
+
+    # Rules of Prometheus: it must read them, and they must do what the examples say.
+    ("no expression", "prometheus", "prometheus", PROMETHEUS, "max by (", "max bye ("),
+    ("it fires where all is well", "prometheus", "prometheus", PROMETHEUS,
+     '{alert="slow_burn"} == 1', '{alert="slow_burn"} == 0', EXAMPLES),
+    ("it fires on another alert", "prometheus", "prometheus", PROMETHEUS,
+     '{alert="slow_burn"} == 1', '{alert="fast_burn"} == 1', EXAMPLES),
+    ("it waits where SQL has waited", "prometheus", "prometheus", PROMETHEUS,
+     "labels:\n          severity: page", "for: 5m\n        labels:\n          severity: page", EXAMPLES),
+    ("another severity", "prometheus", "prometheus", PROMETHEUS, "severity: ticket", "severity: page", EXAMPLES),
+    ("other words", "prometheus", "prometheus", PROMETHEUS, "At this pace", "At that pace", EXAMPLES),
+    ("it ends with the scrapes", "prometheus", "prometheus", PROMETHEUS,
+     f" or {BY_LABELS} (last_over_time(holdwatch_alert_firing[10m]))", "", BLINDNESS),
+    ("it outlives the scrapes for long", "prometheus", "prometheus", PROMETHEUS, "[10m]", "[30m]", BLINDNESS),
+    ("it fires once for each exporter", "prometheus", "prometheus", PROMETHEUS,
+     BY_LABELS, f"{BY_LABELS[:-1]}, instance)", BLINDNESS),
+    ("it misses no exporter", "prometheus", "prometheus", PROMETHEUS, "absent(up", "absent(down", BLINDNESS),
+    ("it misses no verdict", "prometheus", "prometheus", PROMETHEUS, "< 12", "< 11", BLINDNESS),
+    ("a key of no configuration", "prometheus", "prometheus", SCRAPE, "scrape_configs:", "scrape_config:"),
+    ("nobody to tell", "alertmanager", "prometheus", ROUTES, "receiver: page", "receiver: somebody"),
 
     # Runbook links, of every format.
     ("a page that is not there", "runbooks", "dead-runbook", MONITOR, "/success-rate.md#", "/success.md#"),
     ("a heading that is not there", "runbooks", "dead-runbook", OVERVIEW, "#what-it-means", "#what-it-meant"),
     ("no heading", "runbooks", "dead-runbook", RULES, ".md#first-five-minutes", ".md"),
+    ("a page that is not there", "runbooks", "dead-runbook", PROMETHEUS, "/double-booking.md#", "/double.md#"),
+    ("a heading that is not there", "runbooks", "dead-runbook", BOARD, "#first-five-minutes", "#first-six-minutes"),
     ("runbooks of somebody else", "runbooks", "foreign-runbook", RULES, "holdwatch.example", "wiki.example"),
 
     # Queries, run.
@@ -256,9 +333,8 @@ def mutated(folder: Path, request: pytest.FixtureRequest) -> Iterator[Fault]:
 
 def _faults(*, of_queries: bool) -> pytest.MarkDecorator:
     faults = [fault for fault in FAULTS if (fault.check == "queries") is of_queries]
-    return pytest.mark.parametrize(
-        "mutated", faults, indirect=True, ids=[f"{fault.check}: {fault.what}, {fault.file}" for fault in faults]
-    )
+    ids = [f"{fault.check}: {fault.what}, {fault.file}" for fault in faults]
+    return pytest.mark.parametrize("mutated", faults, indirect=True, ids=ids)
 
 
 @pytest.mark.parametrize("name", [check.name for check in CHECKS if not check.needs_database])
@@ -273,7 +349,8 @@ def test_files_without_a_fault_pass(material: Material, name: str) -> None:
 @_faults(of_queries=False)
 def test_fault_is_found(material: Material, mutated: Fault) -> None:
     """In its file by its own rule alone, and with a remedy. (A page without a uid is a dead link on the others.)"""
-    findings = [finding for finding in _run(mutated.check, material).findings if finding.file == mutated.file]
+    where = mutated.found_in or mutated.file
+    findings = [finding for finding in _run(mutated.check, material).findings if finding.file == where]
 
     assert {finding.check for finding in findings} == {mutated.rule}
     assert all(finding.problem and finding.remedy for finding in findings)
@@ -332,4 +409,4 @@ def test_every_check_is_described_where_people_look() -> None:
 
 def test_faults_differ() -> None:
     """One line each."""
-    assert len({(fault.file, fault.old, fault.new) for fault in FAULTS}) == len(FAULTS)
+    assert len({(fault.check, fault.file, fault.old, fault.new) for fault in FAULTS}) == len(FAULTS)
