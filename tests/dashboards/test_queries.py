@@ -300,9 +300,9 @@ BROKEN: dict[str, tuple[str, Callable[[str], str]]] = {
         "query-shape",
         lambda sql: re.sub(r"case restaurant_key.*?end as metric", "'success' as metric", sql),
     ),
-    "no order": ("query-shape", lambda sql: sql.replace("order by bucket_at", "order by bucket_at desc")),
+    "no order": ("query-shape", lambda sql: sql.replace("order by 1", "order by 1 desc")),
     "no time": ("query-shape", lambda sql: sql.replace('as "time"', 'as "at"')),
-    "no numbers": ("query-shape", lambda sql: sql.replace("success_ratio::float8", "success_ratio::text")),
+    "no numbers": ("query-shape", lambda sql: sql.replace("0) as value", "0) || '' as value")),
     "open to injection": (
         "query-injection",
         lambda sql: sql.replace("'__all__' in", "'x'') or true --' in"),
