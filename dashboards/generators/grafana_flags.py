@@ -11,6 +11,7 @@ from dashboards.generators.grafana_parts import (
     GOOD,
     WARN,
     Frame,
+    coloured,
     stacked_bars_panel,
     stat_panel,
     state_panel,
@@ -93,16 +94,16 @@ def _add_changes(built: dashboard_builder.Dashboard) -> None:
         signal=CHANGES,
         about="Each step of each change in the time range, the newest first. One that was requested and has no later "
         "step waits for approval.",
-        size=(12, 9),
+        size=(24, 7),
     )
     deploys = Frame(
         id=8,
         title="Deployments and switches of strict conflicts",
         signal=CHANGES,
         about="What else was changed in the time range, the newest first.",
-        size=(12, 9),
+        size=(24, 7),
     )
-    built.with_panel(stacked_bars_panel(by_day, operations.CHANGES_BY_DAY))
+    built.with_panel(coloured(stacked_bars_panel(by_day, operations.CHANGES_BY_DAY), states.CHANGES))
     built.with_panel(table_panel(flags, operations.changes("flag"), {"when": "dateTimeAsIso"}))
     built.with_panel(table_panel(deploys, operations.changes("deploy", "enforcement"), {"when": "dateTimeAsIso"}))
 
@@ -113,7 +114,7 @@ def _add_stages(built: dashboard_builder.Dashboard) -> None:
         title="Stages: went on, or held back",
         signal=CHANGES,
         about="Each stage of a rollout in the time range, the newest first, and what held one back.",
-        size=(12, 8),
+        size=(24, 6),
         good="a stage goes on once its guardrails have held; one that was held back says why.",
     )
     strict = Frame(
@@ -121,7 +122,7 @@ def _add_stages(built: dashboard_builder.Dashboard) -> None:
         title="Strict conflicts, as they are",
         signal=ENFORCEMENT,
         about="The switch, the share of the rollout, and the restaurants that differ by name.",
-        size=(12, 8),
+        size=(24, 3),
     )
     built.with_panel(table_panel(stages, operations.changes("rollout"), {"when": "dateTimeAsIso"}))
     units = {"of the restaurants": "percentunit", "changed": "dateTimeAsIso"}

@@ -13,6 +13,8 @@ from dashboards.generators.grafana_parts import (
     GOOD,
     WARN,
     Frame,
+    coloured,
+    lines_panel,
     stacked_bars_panel,
     stat_panel,
     state_panel,
@@ -80,6 +82,7 @@ def _add_guard(built: dashboard_builder.Dashboard) -> None:
         signal=HOLDS,
         about="Attempts in the time range to hold a table that another booking holds.",
         size=(4, 4),
+        unit="locale",
         good="few beside the holds that are placed. Each was refused as it should be.",
         steps=_PLAIN,
     )
@@ -123,13 +126,19 @@ def _add_activity(built: dashboard_builder.Dashboard) -> None:
         about="The 50 restaurants with the most in the time range, those that let any through first.",
         size=(24, 8),
     )
+    activities = holds.activities_over_time("created", "confirmed", "released", "expired")
+    built.with_panel(coloured(lines_panel(life, activities), states.LIFE))
     built.with_panel(
-        stacked_bars_panel(life, holds.activities_over_time("created", "confirmed", "released", "expired"))
+        coloured(
+            stacked_bars_panel(conflicts, holds.activities_over_time(holds.REFUSED, holds.LET_THROUGH)),
+            states.CONFLICTS,
+        )
     )
-    built.with_panel(stacked_bars_panel(conflicts, holds.activities_over_time(holds.REFUSED, holds.LET_THROUGH)))
     built.with_panel(
         with_column_link(
-            table_panel(by_restaurant, holds.CONFLICTS_BY_RESTAURANT, {"refused share": "percentunit"}),
+            table_panel(
+                by_restaurant, holds.CONFLICTS_BY_RESTAURANT, {"refused share": "percentunit", "created": "locale"}
+            ),
             "restaurant",
             "Open the restaurant's page",
             restaurant_url(),
@@ -143,7 +152,7 @@ def _add_pairs(built: dashboard_builder.Dashboard) -> None:
         title="Double bookings",
         signal=DOUBLE_BOOKINGS,
         about="Which bookings hold which table at the same time, now, whatever the time range and restaurant.",
-        size=(24, 8),
+        size=(24, 6),
     )
     times = dict.fromkeys(("from", "until", "since"), "dateTimeAsIso")
     built.with_panel(table_panel(pairs, holds.DOUBLE_BOOKINGS, times))
@@ -164,7 +173,7 @@ def _add_cutoffs(built: dashboard_builder.Dashboard) -> None:
         about="The 50 restaurants with the most in the time range.",
         size=(12, 8),
     )
-    built.with_panel(stacked_bars_panel(cutoffs, queries.CUTOFFS_OVER_TIME))
+    built.with_panel(coloured(stacked_bars_panel(cutoffs, queries.CUTOFFS_OVER_TIME), states.CUTOFFS))
     built.with_panel(
         with_column_link(
             table_panel(by_restaurant, queries.CUTOFFS_BY_RESTAURANT),
@@ -181,7 +190,7 @@ def _add_switch(built: dashboard_builder.Dashboard) -> None:
         title="As it is",
         signal=ENFORCEMENT,
         about="The switch, the rollout, the restaurants that differ by name, and who changed it last and why.",
-        size=(12, 6),
+        size=(24, 3),
     )
     changes = Frame(
         id=14,
@@ -189,7 +198,7 @@ def _add_switch(built: dashboard_builder.Dashboard) -> None:
         signal=ENFORCEMENT,
         good="each has a reason, and somebody was told before.",
         about="Each time that strict conflicts were switched, for all, for a share, or for one restaurant.",
-        size=(12, 6),
+        size=(24, 6),
     )
     units = {"of the restaurants": "percentunit", "changed": "dateTimeAsIso"}
     built.with_panel(table_panel(state, holds.ENFORCEMENT, units))

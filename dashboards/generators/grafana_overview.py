@@ -28,6 +28,7 @@ from dashboards.generators.grafana_parts import (
     WORSE,
     Frame,
     bars_on_the_right,
+    coloured,
     dashed,
     lines_panel,
     stacked_bars_panel,
@@ -135,13 +136,13 @@ def _add_glance(built: dashboard_builder.Dashboard) -> None:
         signal=SUCCESS_RATE,
         about="Requests for tables in the time range.",
         size=(6, 4),
-        unit="short",
+        unit="locale",
         good="about as many as on other days; none at all means that nobody can book, or that nobody is heard.",
         steps=((None, GOOD),),
     )
     built.with_panel(stat_panel(success, queries.SUCCESS, decimals=1))
     built.with_panel(stat_panel(budget, queries.BUDGET_LEFT, decimals=1))
-    built.with_panel(stat_panel(latency, queries.P95_NEWEST_HOUR, result="time_series"))
+    built.with_panel(stat_panel(latency, queries.P95_NEWEST_HOUR, result="time_series", decimals=1))
     built.with_panel(stat_panel(fresh, operations.FRESHNESS))
     built.with_panel(stat_panel(exhausted, queries.EXHAUSTION, decimals=2))
     built.with_panel(stat_panel(double, holds.DOUBLE_BOOKING_COUNT))
@@ -154,7 +155,7 @@ def _add_requests(built: dashboard_builder.Dashboard) -> None:
         id=7,
         title="Success over time, against the objective (95 %)",
         signal=SUCCESS_RATE,
-        about="Share of requests that got their tables; the dashed line is the objective.",
+        about="Share of requests that got their tables, by five minutes at least; the dashed line is the objective.",
         size=(12, 8),
     )
     worst = Frame(
@@ -178,17 +179,17 @@ def _add_requests(built: dashboard_builder.Dashboard) -> None:
         about="The part of the total that went into choosing tables.",
         size=(12, 8),
     )
-    built.with_panel(
-        dashed(lines_panel(success, queries.SUCCESS_OVER_TIME, queries.OBJECTIVE), "objective").max(1).decimals(1)
-    )
-    table = table_panel(worst, queries.WORST_RESTAURANTS, {"requests": "short", "refused": "short"}).decimals(1)
+    panel = coloured(lines_panel(success, queries.SUCCESS_OVER_TIME, queries.OBJECTIVE), states.SUCCESS)
+    built.with_panel(dashed(panel, "objective").max(1).decimals(1))
+    table = table_panel(worst, queries.WORST_RESTAURANTS, {"requests": "locale", "refused": "locale"})
     built.with_panel(
         with_column_link(
             with_states(table, "state", states.JUDGED), "restaurant", "Open the restaurant's page", restaurant_url()
         )
     )
-    built.with_panel(with_threshold_line(lines_panel(total, queries.latency("total")), total))
-    built.with_panel(lines_panel(planner, queries.latency("planner")))
+    total_panel = coloured(lines_panel(total, queries.latency("total")), states.PERCENTILES)
+    built.with_panel(with_threshold_line(total_panel, total))
+    built.with_panel(coloured(lines_panel(planner, queries.latency("planner")), states.PERCENTILES))
 
 
 def _add_budget(built: dashboard_builder.Dashboard) -> None:
@@ -213,7 +214,8 @@ def _add_budget(built: dashboard_builder.Dashboard) -> None:
         good=_BUDGET_GOOD,
         steps=_BUDGET_STEPS,
     )
-    built.with_panel(with_threshold_line(lines_panel(burn, queries.BURN_OVER_TIME), burn).decimals(1))
+    burn_panel = coloured(lines_panel(burn, queries.BURN_OVER_TIME), states.BURN)
+    built.with_panel(with_threshold_line(burn_panel, burn).decimals(1))
     # Overspent is below 0, and shown so.
     left_panel = with_threshold_line(lines_panel(left, queries.BUDGET_LEFT_OVER_TIME), left)
     built.with_panel(left_panel.min(-1).max(1).decimals(1))
@@ -262,10 +264,12 @@ def _add_obstacles(built: dashboard_builder.Dashboard) -> None:
         about="Share of all requests that name no restaurant, over time, whatever restaurant is chosen.",
         size=(8, 8),
     )
-    exhaustion = lines_panel(exhausted, queries.EXHAUSTION_OVER_TIME, queries.EXHAUSTION_EVENTS)
+    exhaustion = coloured(
+        lines_panel(exhausted, queries.EXHAUSTION_OVER_TIME, queries.EXHAUSTION_EVENTS), states.EXHAUSTION
+    )
     built.with_panel(bars_on_the_right(with_threshold_line(exhaustion, exhausted), "B"))
-    built.with_panel(stacked_bars_panel(cutoffs, queries.CUTOFFS_OVER_TIME))
-    built.with_panel(stacked_bars_panel(errors, queries.ERRORS_OVER_TIME))
+    built.with_panel(coloured(stacked_bars_panel(cutoffs, queries.CUTOFFS_OVER_TIME), states.CUTOFFS))
+    built.with_panel(coloured(stacked_bars_panel(errors, queries.ERRORS_OVER_TIME), states.ERRORS))
     built.with_panel(
         with_column_link(
             table_panel(by_restaurant, queries.CUTOFFS_BY_RESTAURANT),
@@ -288,14 +292,14 @@ def _add_trust(built: dashboard_builder.Dashboard) -> None:
         title="Double bookings",
         signal=DOUBLE_BOOKINGS,
         about="Which bookings hold which table at the same time, now, whatever the time range and restaurant.",
-        size=(12, 8),
+        size=(24, 6),
     )
     pipeline = Frame(
         id=17,
         title="Freshness, and whether the pipeline is blocked",
         signal=FRESHNESS,
         about="The newest event, the newest pipeline runs, and whether and why the pipeline's gate is blocked.",
-        size=(12, 8),
+        size=(24, 4),
     )
     pair_times = dict.fromkeys(("from", "until", "since"), "dateTimeAsIso")
     run_times = dict.fromkeys(("newest event", "last good run", "last failed run"), "dateTimeAsIso")
@@ -311,7 +315,9 @@ def _add_history(built: dashboard_builder.Dashboard) -> None:
         about="Lines: success by UTC day; dashed: the objective. Bars: requests. Whatever the time range above.",
         size=(24, 9),
     )
-    panel = lines_panel(daily, queries.DAILY_SUCCESS, queries.DAILY_REQUESTS, queries.OBJECTIVE)
+    panel = coloured(
+        lines_panel(daily, queries.DAILY_SUCCESS, queries.DAILY_REQUESTS, queries.OBJECTIVE), states.SUCCESS
+    )
     built.with_panel(
         bars_on_the_right(dashed(panel, "objective"), "B").max(1).decimals(1).time_from(queries.HISTORY_RANGE)
     )

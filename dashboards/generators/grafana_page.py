@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dashboards.catalogue import RUNBOOK_BASE_URL
 from dashboards.generators import grafana_queries as queries
 from dashboards.generators import grafana_queries_operations as operations
+from dashboards.generators import grafana_states as states
 from dashboards.generators.grafana_parts import DATASOURCE, DATASOURCE_TYPE, Query
 from dashboards.generators.grafana_sdk import dashboard, dashboard_builder
 
@@ -76,10 +77,10 @@ PIPELINE = Page(
 PAGES = (OVERVIEW, RESTAURANT, HOLDS, FLAGS, PIPELINE)
 
 _MARKS = {
-    "deploy": ("Deployments", "blue"),
-    "flag": ("Flag changes", "purple"),
-    "enforcement": ("Strict conflicts switched", "red"),
-    "rollout": ("Rollouts", "yellow"),
+    "deploy": "Deployments",
+    "flag": "Flag changes",
+    "enforcement": "Strict conflicts switched",
+    "rollout": "Rollouts",
 }
 
 
@@ -101,8 +102,8 @@ def new_page(page: Page) -> dashboard_builder.Dashboard:
         .readonly()
     )
     _add_variables(built, page)
-    for kind, (name, colour) in _MARKS.items():
-        built.annotation(_annotation(name, colour, operations.change_annotations(kind)))
+    for kind, name in _MARKS.items():
+        built.annotation(_annotation(name, states.CHANGES[kind], operations.change_annotations(kind)))
     built.annotation(_annotation("Maintenance", "rgba(120, 120, 120, 1)", operations.MAINTENANCE_ANNOTATIONS))
     for other in PAGES:
         if other is not page:

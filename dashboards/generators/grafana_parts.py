@@ -237,6 +237,15 @@ def with_threshold_line(panel: timeseries.Panel, frame: Frame) -> timeseries.Pan
     )
 
 
+def coloured(panel: timeseries.Panel, colours: Mapping[str, str]) -> timeseries.Panel:
+    """Give series a colour each by their name; those of single restaurants have others of their own."""
+    for series, colour in colours.items():
+        panel.override_by_name(
+            series, [dashboard.DynamicConfigValue(id_val="color", value={"fixedColor": colour, "mode": "fixed"})]
+        )
+    return panel
+
+
 def dashed(panel: timeseries.Panel, series: str) -> timeseries.Panel:
     """Draw one series as a dashed grey line: a goal, not a measurement."""
     return panel.override_by_name(
@@ -260,6 +269,8 @@ def bars_on_the_right(panel: timeseries.Panel, ref_id: str) -> timeseries.Panel:
             dashboard.DynamicConfigValue(id_val="custom.axisPlacement", value="right"),
             dashboard.DynamicConfigValue(id_val="unit", value="short"),
             dashboard.DynamicConfigValue(id_val="min", value=0),
+            # Without a value: what holds for the shares on the left is taken away.
+            dashboard.DynamicConfigValue(id_val="max"),
         ],
     )
 

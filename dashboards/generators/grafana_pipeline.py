@@ -11,6 +11,7 @@ from dashboards.generators.grafana_parts import (
     GOOD,
     WARN,
     Frame,
+    coloured,
     lines_panel,
     stacked_bars_panel,
     stat_panel,
@@ -86,14 +87,14 @@ def _add_now(built: dashboard_builder.Dashboard) -> None:
         title="What is blocked, and why",
         signal=FRESHNESS,
         about="The newest event, the newest pipeline runs, and what the gate said.",
-        size=(16, 6),
+        size=(16, 5),
     )
     each = Frame(
         id=7,
         title="Rollups, each",
         signal=FRESHNESS,
         about="When each rollup was refreshed.",
-        size=(8, 6),
+        size=(8, 5),
         good="each under 15 minutes ago.",
     )
     built.with_panel(stat_panel(fresh, operations.FRESHNESS))
@@ -112,7 +113,7 @@ def _add_alerts(built: dashboard_builder.Dashboard) -> None:
         title="Alerts, as judged now",
         signal=ALERT_VERDICTS,
         about="Every alert: what it goes by, where it breaches, how often it has in a row, and its runbook.",
-        size=(24, 11),
+        size=(24, 13),
     )
     history = Frame(
         id=9,
@@ -154,7 +155,7 @@ def _add_runs(built: dashboard_builder.Dashboard) -> None:
         with_states(table_panel(runs, operations.RUNS, {"ended": "dateTimeAsIso", "took": "s"}), "outcome", states.RUN)
     )
     built.with_panel(
-        lines_panel(durations, operations.RUN_DURATIONS)
+        coloured(lines_panel(durations, operations.RUN_DURATIONS), states.RUN_DURATIONS)
         .draw_style(common.GraphDrawStyle.POINTS)
         .show_points(common.VisibilityMode.ALWAYS)
         .point_size(6)

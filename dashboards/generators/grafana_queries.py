@@ -18,6 +18,7 @@ from dashboards.generators.grafana_sql import (
     RANGE_ENDS,
     RANGE_STARTS,
     SINCE_START,
+    SLOT,
     series,
 )
 
@@ -47,15 +48,16 @@ where
     and {ALL_OR_CHOSEN}"""
 
 SUCCESS_OVER_TIME = f"""select
-    bucket_at as "time",
+    {SLOT} as "time",
     {series("'success'")} as metric,
-    success_ratio::float8 as value
+    sum(assignment_count)::float8 / nullif(sum(assignment_count + skipped_count), 0) as value
 from analytics.assignment_success_rate
 where
     {IN_RANGE}
     and {IN_ENVIRONMENT}
     and {ALL_OR_CHOSEN}
-order by bucket_at, metric"""
+group by 1, restaurant_key
+order by 1, metric"""
 
 OBJECTIVE = f"""select {RANGE_STARTS} as "time", 'objective' as metric, {SUCCESS_OBJECTIVE}::float8 as value
 union all
@@ -70,26 +72,28 @@ where
     and {ALL_OR_CHOSEN}"""
 
 REQUESTS_OVER_TIME = f"""select
-    bucket_at as "time",
+    {SLOT} as "time",
     {series("'requests'")} as metric,
-    (assignment_count + skipped_count)::float8 as value
+    sum(assignment_count + skipped_count)::float8 as value
 from analytics.assignment_success_rate
 where
     {IN_RANGE}
     and {IN_ENVIRONMENT}
     and {ALL_OR_CHOSEN}
-order by bucket_at, metric"""
+group by 1, restaurant_key
+order by 1, metric"""
 
 ALL_RESTAURANTS_SUCCESS = f"""select
-    bucket_at as "time",
+    {SLOT} as "time",
     'all restaurants' as metric,
-    success_ratio::float8 as value
+    sum(assignment_count)::float8 / nullif(sum(assignment_count + skipped_count), 0) as value
 from analytics.assignment_success_rate
 where
     {IN_RANGE}
     and {IN_ENVIRONMENT}
     and restaurant_key = '(all)'
-order by bucket_at"""
+group by 1
+order by 1"""
 
 BUDGET_LEFT = f"""select 1 - burn_rate as "left"
 from analytics.error_budget_burn
@@ -174,54 +178,55 @@ where
     and {ALL_OR_CHOSEN}"""
 
 EXHAUSTION_OVER_TIME = f"""select
-    bucket_at as "time",
+    {SLOT} as "time",
     {series("'exhausted'")} as metric,
-    exhausted_ratio::float8 as value
+    sum(exhausted_count)::float8 / nullif(sum(request_count), 0) as value
 from analytics.hold_retry_exhaustion
 where
     {IN_RANGE}
     and {IN_ENVIRONMENT}
     and {ALL_OR_CHOSEN}
-    and request_count > 0
-order by bucket_at, metric"""
+group by 1, restaurant_key
+order by 1, metric"""
 
 EXHAUSTION_EVENTS = f"""select
-    bucket_at as "time",
+    {SLOT} as "time",
     {series("'events with the flag'")} as metric,
-    exhausted_event_count::float8 as value
+    sum(exhausted_event_count)::float8 as value
 from analytics.hold_retry_exhaustion
 where
     {IN_RANGE}
     and {IN_ENVIRONMENT}
     and {ALL_OR_CHOSEN}
-order by bucket_at, metric"""
+group by 1, restaurant_key
+order by 1, metric"""
 
 _KIND_COLUMNS = ",\n    ".join(
     f"(sum(trigger_count) filter (where cutoff_kind = '{kind}'))::bigint as \"{kind}\"" for kind in CUTOFF_KINDS
 )
 
 # Where requests came in and nothing was cut off, the answer is 0; nothing at all means that there is no telemetry.
-_CUTOFFS = f"""select bucket_at, restaurant_key, cutoff_kind, trigger_count
+_CUTOFFS = f"""select bucket_at, grain, restaurant_key, cutoff_kind, trigger_count
     from analytics.cutoff_triggers
     where {IN_RANGE}
     and {IN_ENVIRONMENT}
     union all
-    select requests.bucket_at, requests.restaurant_key, kinds.cutoff_kind, 0
+    select requests.bucket_at, requests.grain, requests.restaurant_key, kinds.cutoff_kind, 0
     from analytics.assignment_success_rate as requests
     cross join (values {", ".join(f"('{kind}')" for kind in CUTOFF_KINDS)}) as kinds (cutoff_kind)
     where {IN_RANGE}
     and {IN_ENVIRONMENT}"""
 
 CUTOFFS_OVER_TIME = f"""select
-    bucket_at as "time",
+    {SLOT} as "time",
     {series("cutoff_kind")} as metric,
     sum(trigger_count)::float8 as value
 from (
     {_CUTOFFS}
 ) as cutoffs
 where {ALL_OR_CHOSEN}
-group by bucket_at, restaurant_key, cutoff_kind
-order by bucket_at, metric"""
+group by 1, restaurant_key, cutoff_kind
+order by 1, metric"""
 
 CUTOFFS_BY_RESTAURANT = f"""select
     restaurant_key as "restaurant",
@@ -236,7 +241,7 @@ order by "all kinds" desc, restaurant_key
 limit 50"""
 
 ERRORS_OVER_TIME = f"""select
-    bucket_at as "time",
+    {SLOT} as "time",
     error_class as metric,
     sum(error_count)::float8 as value
 from analytics.error_taxonomy
@@ -244,8 +249,8 @@ where
     {ERRORS_IN_RANGE}
     and {IN_ENVIRONMENT}
     and {ALL_OR_CHOSEN}
-group by bucket_at, error_class
-order by bucket_at, metric"""
+group by 1, error_class
+order by 1, metric"""
 
 ERRORS_TABLE = f"""select
     error_class as "class",
@@ -274,7 +279,7 @@ where
     and restaurant_key in ('(none)', '(all)')"""
 
 UNATTRIBUTED_OVER_TIME = f"""select
-    bucket_at as "time",
+    {SLOT} as "time",
     'without a restaurant' as metric,
     coalesce(sum(assignment_count + skipped_count) filter (where restaurant_key = '(none)'), 0)::float8
     / nullif(sum(assignment_count + skipped_count) filter (where restaurant_key = '(all)'), 0) as value
@@ -283,8 +288,8 @@ where
     {IN_RANGE}
     and {IN_ENVIRONMENT}
     and restaurant_key in ('(none)', '(all)')
-group by bucket_at
-order by bucket_at"""
+group by 1
+order by 1"""
 
 WORST_RESTAURANTS = f"""select
     restaurant_key as "restaurant",

@@ -6,7 +6,7 @@ Their rules are those of :mod:`dashboards.generators.grafana_sql`.
 
 from __future__ import annotations
 
-from dashboards.generators.grafana_sql import ALL_OR_CHOSEN, EACH_CHOSEN, IN_ENVIRONMENT, IN_RANGE, series
+from dashboards.generators.grafana_sql import ALL_OR_CHOSEN, EACH_CHOSEN, IN_ENVIRONMENT, IN_RANGE, SLOT, series
 
 REFUSED = "conflict refused"
 LET_THROUGH = "conflict let through"
@@ -28,16 +28,17 @@ def activities_over_time(*activities: str) -> str:
     """How often each happened, over time."""
     names = ", ".join(f"'{activity}'" for activity in activities)
     return f"""select
-    bucket_at as "time",
+    {SLOT} as "time",
     {series("activity")} as metric,
-    event_count::float8 as value
+    sum(event_count)::float8 as value
 from analytics.hold_activity
 where
     {IN_RANGE}
     and {IN_ENVIRONMENT}
     and {ALL_OR_CHOSEN}
     and activity in ({names})
-order by bucket_at, metric"""
+group by 1, restaurant_key, activity
+order by 1, metric"""
 
 
 CONFLICTS_BY_RESTAURANT = f"""select

@@ -13,13 +13,14 @@ from dashboards.generators.grafana_sql import (
     IN_RANGE,
     RANGE_ENDS,
     RANGE_STARTS,
+    SLOT,
     literal,
 )
 
 OK, BREACHING, MUTED, FIRING, UNKNOWN = range(5)
 """The states of an alert, as numbers that a panel gives words and colours to."""
 
-_UNITS = {"percentunit": "share", "ms": "ms", "s": "s", "short": ""}
+_UNITS = {"percentunit": "share", "ms": "ms", "s": "s", "short": "number"}
 
 # In the catalogue's order, with the words and pages that the database does not know.
 _NAMES = ",\n        ".join(
@@ -113,7 +114,7 @@ def changes(*kinds: str) -> str:
     occurred_at as "when",
     kind as "kind",
     title as "what",
-    case restaurant_key when '(all)' then '' else restaurant_key end as "restaurant",
+    case restaurant_key when '(all)' then 'all' else restaurant_key end as "restaurant",
     coalesce(reason, '') as "why",
     coalesce(changed_by, '') as "by"
 from analytics.operational_changes
@@ -180,7 +181,7 @@ MAINTENANCE = f"""select
     case when ends_at < now() then 'over' when starts_at <= now() then 'now' else 'to come' end as "state",
     starts_at as "from",
     ends_at as "until",
-    case restaurant_key when '(all)' then '' else restaurant_key end as "restaurant",
+    case restaurant_key when '(all)' then 'all' else restaurant_key end as "restaurant",
     reason as "why"
 from analytics.maintenance_periods
 where {IN_ENVIRONMENT} and ends_at > now() - interval '7 days'
@@ -264,10 +265,10 @@ _PIPELINE_ERRORS = f"""
     and error_class = 'pipeline'"""
 
 PIPELINE_ERRORS_OVER_TIME = f"""select
-    bucket_at as "time",
+    {SLOT} as "time",
     source as metric,
     sum(error_count)::float8 as value
 from analytics.error_taxonomy
 where{_PIPELINE_ERRORS}
-group by bucket_at, source
-order by bucket_at, metric"""
+group by 1, source
+order by 1, metric"""

@@ -14,12 +14,13 @@ from dashboards.catalogue import (
 )
 from dashboards.generators import grafana_queries as queries
 from dashboards.generators import grafana_queries_holds as holds
+from dashboards.generators import grafana_states as states
 from dashboards.generators.grafana_page import row
 from dashboards.generators.grafana_parts import (
-    BAD,
     GOOD,
     Frame,
     bars_on_the_right,
+    coloured,
     dashed,
     lines_panel,
     stacked_bars_panel,
@@ -58,7 +59,7 @@ def _add_glance(built: dashboard_builder.Dashboard) -> None:
         signal=SUCCESS_RATE,
         about="Requests for tables in the time range.",
         size=(4, 4),
-        unit="short",
+        unit="locale",
         good="about as many as on other days at this time.",
         steps=((None, GOOD),),
     )
@@ -82,6 +83,7 @@ def _add_glance(built: dashboard_builder.Dashboard) -> None:
         signal=HOLDS,
         about="Attempts in the time range to hold a table that another booking holds.",
         size=(4, 4),
+        unit="locale",
         good="few beside the requests. Each was refused as it should be; many mean that guests compete for few tables.",
         steps=((None, GOOD),),
     )
@@ -94,7 +96,7 @@ def _add_glance(built: dashboard_builder.Dashboard) -> None:
     )
     built.with_panel(stat_panel(success, queries.SUCCESS, decimals=1))
     built.with_panel(stat_panel(requests, queries.REQUESTS))
-    built.with_panel(stat_panel(latency, queries.P95_NEWEST_HOUR, result="time_series"))
+    built.with_panel(stat_panel(latency, queries.P95_NEWEST_HOUR, result="time_series", decimals=1))
     built.with_panel(stat_panel(exhausted, queries.EXHAUSTION, decimals=2))
     built.with_panel(stat_panel(refused, holds.activity_count(holds.REFUSED)))
     built.with_panel(stat_panel(double, holds.DOUBLE_BOOKING_COUNT_OF_CHOSEN))
@@ -131,11 +133,15 @@ def _add_requests(built: dashboard_builder.Dashboard) -> None:
         about="The part of the total that went into choosing tables.",
         size=(12, 8),
     )
-    panel = lines_panel(success, queries.SUCCESS_OVER_TIME, queries.ALL_RESTAURANTS_SUCCESS, queries.OBJECTIVE)
+    panel = coloured(
+        lines_panel(success, queries.SUCCESS_OVER_TIME, queries.ALL_RESTAURANTS_SUCCESS, queries.OBJECTIVE),
+        states.SUCCESS,
+    )
     built.with_panel(dashed(dashed(panel, "objective"), "all restaurants").max(1).decimals(1))
-    built.with_panel(stacked_bars_panel(requests, queries.REQUESTS_OVER_TIME))
-    built.with_panel(with_threshold_line(lines_panel(total, queries.latency("total")), total))
-    built.with_panel(lines_panel(planner, queries.latency("planner")))
+    built.with_panel(coloured(stacked_bars_panel(requests, queries.REQUESTS_OVER_TIME), states.SUCCESS))
+    total_panel = coloured(lines_panel(total, queries.latency("total")), states.PERCENTILES)
+    built.with_panel(with_threshold_line(total_panel, total))
+    built.with_panel(coloured(lines_panel(planner, queries.latency("planner")), states.PERCENTILES))
 
 
 def _add_obstacles(built: dashboard_builder.Dashboard) -> None:
@@ -160,9 +166,11 @@ def _add_obstacles(built: dashboard_builder.Dashboard) -> None:
         about="Every kind of error in the days of the time range, most frequent first.",
         size=(24, 8),
     )
-    exhaustion = lines_panel(exhausted, queries.EXHAUSTION_OVER_TIME, queries.EXHAUSTION_EVENTS)
+    exhaustion = coloured(
+        lines_panel(exhausted, queries.EXHAUSTION_OVER_TIME, queries.EXHAUSTION_EVENTS), states.EXHAUSTION
+    )
     built.with_panel(bars_on_the_right(with_threshold_line(exhaustion, exhausted), "B"))
-    built.with_panel(stacked_bars_panel(cutoffs, queries.CUTOFFS_OVER_TIME))
+    built.with_panel(coloured(stacked_bars_panel(cutoffs, queries.CUTOFFS_OVER_TIME), states.CUTOFFS))
     built.with_panel(
         table_panel(taxonomy, queries.ERRORS_TABLE, {"share": "percentunit", "newest bucket": "dateTimeAsIso"})
     )
@@ -174,17 +182,21 @@ def _add_holds(built: dashboard_builder.Dashboard) -> None:
         title="Conflicts: refused, and let through",
         signal=HOLDS,
         about="Attempts to hold a table that another booking holds. Let through: strict conflicts are off for it.",
-        size=(12, 8),
-        steps=((None, GOOD), (1.0, BAD)),
+        size=(24, 7),
     )
     pairs = Frame(
         id=15,
         title="Double bookings",
         signal=DOUBLE_BOOKINGS,
         about="Which bookings hold which table of the restaurant at the same time, now.",
-        size=(12, 8),
+        size=(24, 5),
     )
-    built.with_panel(stacked_bars_panel(conflicts, holds.activities_over_time(holds.REFUSED, holds.LET_THROUGH)))
+    built.with_panel(
+        coloured(
+            stacked_bars_panel(conflicts, holds.activities_over_time(holds.REFUSED, holds.LET_THROUGH)),
+            states.CONFLICTS,
+        )
+    )
     built.with_panel(
         table_panel(pairs, holds.DOUBLE_BOOKINGS_OF_CHOSEN, dict.fromkeys(("from", "until", "since"), "dateTimeAsIso"))
     )
@@ -219,14 +231,20 @@ def _add_history(built: dashboard_builder.Dashboard) -> None:
         about="The restaurant over all 90 days, and all restaurants together, as of the pipeline's last pass.",
         size=(12, 9),
     )
-    panel = lines_panel(daily, queries.DAILY_SUCCESS, queries.DAILY_REQUESTS, queries.OBJECTIVE)
+    panel = coloured(
+        lines_panel(daily, queries.DAILY_SUCCESS, queries.DAILY_REQUESTS, queries.OBJECTIVE), states.SUCCESS
+    )
     built.with_panel(
         bars_on_the_right(dashed(panel, "objective"), "B").max(1).decimals(1).time_from(queries.HISTORY_RANGE)
     )
     built.with_panel(
-        with_threshold_line(lines_panel(latency, queries.DAILY_LATENCY), latency).time_from(queries.HISTORY_RANGE)
+        with_threshold_line(
+            coloured(lines_panel(latency, queries.DAILY_LATENCY), states.PERCENTILES), latency
+        ).time_from(queries.HISTORY_RANGE)
     )
-    built.with_panel(stacked_bars_panel(errors, queries.ERRORS_BY_DAY).time_from(queries.HISTORY_RANGE))
-    units = dict.fromkeys(("requests", "refused", "out of retries"), "short")
+    built.with_panel(
+        coloured(stacked_bars_panel(errors, queries.ERRORS_BY_DAY), states.ERRORS).time_from(queries.HISTORY_RANGE)
+    )
+    units = dict.fromkeys(("requests", "refused", "out of retries"), "locale")
     units |= dict.fromkeys(("P50", "P95", "P99"), "ms") | {"as of": "dateTimeAsIso"}
-    built.with_panel(table_panel(whole, queries.NINETY_DAYS, units).decimals(1))
+    built.with_panel(table_panel(whole, queries.NINETY_DAYS, units))

@@ -47,6 +47,15 @@ EACH_CHOSEN = f"restaurant_key <> '(all)'\n    and ({IS_ALL_CHOSEN} or restauran
 # What is for all restaurants concerns the chosen ones too.
 CONCERNS_CHOSEN = f"(restaurant_key = '(all)' or {IS_ALL_CHOSEN} or restaurant_key in (${{restaurant:sqlstring}}))"
 
+# Minutes over hours are more points than a panel has pixels, and a single refusal at night is a minute of 0 %: what can
+# be added up is shown by five minutes, as alerts judge it, where the range is longer than this.
+_SLOTS_FROM = "interval '6 hours'"
+SLOT = f"""case
+        when grain = 'minute' and {RANGE_ENDS} - {RANGE_STARTS} > {_SLOTS_FROM}
+            then date_bin('5 minutes', bucket_at, '2000-01-01 00:00:00+00')
+        else bucket_at
+    end"""
+
 # Per-restaurant errors are kept by the day only.
 ERRORS_IN_RANGE = f"""grain = case when not ({IS_ALL_CHOSEN}) then 'day' else {GRAIN} end
     and {SINCE_START}"""
