@@ -108,7 +108,7 @@ def restaurant_ids(incident: Incident) -> list[UUID]:
 def trouble(minutes: _Floats) -> _Floats:
     """Say how bad things are, from 0 to 1, that many minutes before the end."""
     rising = np.clip((BEGINS - minutes) / 15, 0, 1)
-    easing = np.clip((EASES - minutes) / 30, 0, 1) * 0.35
+    easing = np.clip((EASES - minutes) / 30, 0, 1) * 0.2
     bad: _Floats = np.where(minutes <= BEGINS, rising - easing, 0.0)
     for days in EARLIER_INCIDENTS_DAYS:
         middle = days * MINUTES_A_DAY + 120
@@ -136,7 +136,7 @@ def lines_of_day(incident: Incident, day: int) -> Iterator[bytes]:
     chance = random.random((6, count))
     is_fault = chance[0] < 0.004 * _rush(minutes) ** 2 + 0.14 * hurt + 0.18 * is_down
     is_full = chance[1] < 0.008 * _rush(minutes) ** 2
-    total = random.lognormal(np.log(300 * (1 + 0.35 * _rush(minutes)) * (1 + 4 * bad)), 0.5)
+    total = random.lognormal(np.log(280 * (1 + 0.35 * _rush(minutes)) * (1 + 5 * bad)), 0.5)
     planner = total * random.uniform(0.18, 0.38, count)
     events = _Lines(incident, random)
     names = [str(one) for one in restaurant_ids(incident)]
