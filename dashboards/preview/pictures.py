@@ -55,8 +55,9 @@ def first_looks(answers: Sequence[BoardAnswer]) -> dict[str, tuple[BoardAnswer, 
     return found
 
 
-def _rank(panel: Panel) -> int:
-    return _BEST_FIRST.index(panel.type)
+def _rank(panel: Panel) -> tuple[int, int]:
+    # Of tables the widest: its texts are not cut.
+    return _BEST_FIRST.index(panel.type), -panel.at[2] if panel.type == "table" else 0
 
 
 def _runbook(panel: Panel) -> str | None:

@@ -117,7 +117,7 @@ def test_alerts_judge_the_incident_and_not_the_maintenance(connection: psycopg.C
 
 
 def test_overview_is_red_where_it_should_be(connection: psycopg.Connection) -> None:
-    """Success, exhaustion and double bookings; freshness and the rest are not. (An hour that is just begun has no P95.)"""
+    """Success, exhaustion and double bookings; what is of telemetry is not. (A new hour may have no P95 yet.)"""
     boards = {file: json.loads(text) for file, text in dashboards.generate().items() if file.endswith("overview.json")}
     (answer,) = ask_boards(connection, boards, Wanted())
     colours = {
