@@ -64,6 +64,10 @@ java:
 dbt-docs: $(VENV)/running ## What dbt knows of the views, as one HTML page: .holdwatch/dbt-docs/index.html
 	@$(BIN)/holdwatch pipeline docs
 
+.PHONY: pictures
+pictures: $(VENV)/running ## The pictures in docs/pictures anew, of a made-up incident
+	@$(BIN)/holdwatch dashboards preview --demo --docs
+
 .PHONY: check
 check: $(VENV)/developing ## Format, lint, types, layering, SQL style, generated files (their queries run in the tests)
 	$(BIN)/ruff format --check .

@@ -6,7 +6,8 @@ The story, told backwards from its end (``until``, half past eight in the evenin
 - 11 hours before the end the database is under maintenance for an hour, which was announced.
 - 4 h 10 min before the end a new release goes out. Its retries make the contention worse, requests wait for each other,
   and ten minutes later somebody switches strict conflicts off, to let the bookings through. They go through: three
-  tables are booked twice. Limits and timeouts strike, staff book by hand, a pipeline run fails.
+  tables are booked twice, and a flag that counts on the switch is unsafe. Limits and timeouts strike, staff book by
+  hand, a pipeline run fails.
 - 75 min before the end strict conflicts are on again. It gets better, and is not over.
 
 Everything is at fixed distances from ``until``, and the same values make the same events.
@@ -48,7 +49,7 @@ BATCH = 20_000
 _HOURS = np.array([2, 1, 1, 1, 1, 1, 2, 4, 8, 12, 16, 26, 36, 30, 16, 14, 20, 38, 60, 72, 62, 34, 14, 6], dtype=float)
 _WEEKDAYS = (0.85, 0.85, 0.92, 1.0, 1.2, 1.25, 1.05)
 
-_TABLES = 3
+_TABLES, _HELD_MINUTES = 3, 3
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def restaurant_ids(incident: Incident) -> list[UUID]:
 def trouble(minutes: _Floats) -> _Floats:
     """Say how bad things are, from 0 to 1, that many minutes before the end."""
     rising = np.clip((BEGINS - minutes) / 15, 0, 1)
-    easing = np.clip((EASES - minutes) / 30, 0, 1) * 0.35
+    easing = np.clip((EASES - minutes) / 30, 0, 1) * 0.2
     bad: _Floats = np.where(minutes <= BEGINS, rising - easing, 0.0)
     for days in EARLIER_INCIDENTS_DAYS:
         middle = days * MINUTES_A_DAY + 120
@@ -134,9 +135,9 @@ def lines_of_day(incident: Incident, day: int) -> Iterator[bytes]:
     # Some restaurants have few tables for many guests: there the contention hurts most.
     hurt = bad * np.where(np.isin(numbers, (1, 4)), 2.2, 0.7)
     chance = random.random((6, count))
-    is_fault = chance[0] < 0.004 * _rush(minutes) ** 2 + 0.14 * hurt + 0.18 * is_down
+    is_fault = chance[0] < 0.004 * _rush(minutes) ** 2 + 0.14 * hurt + 0.14 * is_down
     is_full = chance[1] < 0.008 * _rush(minutes) ** 2
-    total = random.lognormal(np.log(300 * (1 + 0.35 * _rush(minutes)) * (1 + 4 * bad)), 0.5)
+    total = random.lognormal(np.log(280 * (1 + 0.35 * _rush(minutes)) * (1 + 5 * bad)), 0.5)
     planner = total * random.uniform(0.18, 0.38, count)
     events = _Lines(incident, random)
     names = [str(one) for one in restaurant_ids(incident)]
@@ -164,7 +165,8 @@ def lines_of_day(incident: Incident, day: int) -> Iterator[bytes]:
         if day < DETAILED_DAYS and restaurant is not None:
             yield events.line(before, "capacity.hold.created", "info", restaurant, {})
             kind = "confirmed" if conflict < 0.86 else "released" if conflict < 0.94 else "expired"
-            yield events.line(max(before - 3, 0.0), f"capacity.hold.{kind}", "info", restaurant, {})
+            if before > _HELD_MINUTES:
+                yield events.line(before - _HELD_MINUTES, f"capacity.hold.{kind}", "info", restaurant, {})
 
 
 def _failure(chance: float, bad: float) -> dict[str, str] | None:
@@ -209,9 +211,10 @@ def lines_of_story(incident: Incident) -> Iterator[bytes]:
             "reason": "bookings are refused since 2.14.0"}),
         (EASES, "capacity.enforcement.changed", "info", {
             "enabled": True, "percentage": 100, "from": 0, "changedBy": "kim", "reason": "tables were booked twice"}),
-        (BEGINS - 5, "capacity.flags.contradiction", "warning", {
-            "rule": "rollout-without-enforcement", "flags": ["holds.strictConflicts"]}),
     ]  # fmt: skip
+    unsafe: dict[str, object] = {"rule": "rollout-without-enforcement", "flags": ["holds.strictConflicts"]}
+    # Found by each look at the flags, as long as it lasts.
+    told += [(minutes, "capacity.flags.contradiction", "warning", unsafe) for minutes in range(EASES + 2, BEGINS, 15)]
     for minutes, event_type, severity, context in told:
         yield events.line(minutes, event_type, severity, None, context)
     for minutes in range(4, DETAILED_DAYS * MINUTES_A_DAY, 30):

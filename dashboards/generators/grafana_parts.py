@@ -149,7 +149,11 @@ def table_panel(frame: Frame, sql: str, column_units: dict[str, str] | None = No
     """Rows, with a unit for each column that is no plain number."""
     panel = _framed(table.Panel(), frame).with_target(Query(sql, "table", "A")).no_value("none").filterable(True)
     for column, unit in (column_units or {}).items():
-        panel.override_by_name(column, [dashboard.DynamicConfigValue(id_val="unit", value=unit)])
+        settings = [dashboard.DynamicConfigValue(id_val="unit", value=unit)]
+        if unit == "short":
+            # Without a value: counts have none of the decimals that the panel gives its shares.
+            settings.append(dashboard.DynamicConfigValue(id_val="decimals"))
+        panel.override_by_name(column, settings)
     return panel
 
 
@@ -269,8 +273,9 @@ def bars_on_the_right(panel: timeseries.Panel, ref_id: str) -> timeseries.Panel:
             dashboard.DynamicConfigValue(id_val="custom.axisPlacement", value="right"),
             dashboard.DynamicConfigValue(id_val="unit", value="short"),
             dashboard.DynamicConfigValue(id_val="min", value=0),
-            # Without a value: what holds for the shares on the left is taken away.
+            # Without a value: what the panel says of its shares is not said of counts.
             dashboard.DynamicConfigValue(id_val="max"),
+            dashboard.DynamicConfigValue(id_val="decimals"),
         ],
     )
 

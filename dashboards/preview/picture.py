@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from dashboards.preview.asking import BoardAnswer
-from dashboards.preview.board import GAP_PIXELS, ROW_PIXELS, Panel
+from dashboards.preview.board import COLUMNS, GAP_PIXELS, ROW_PIXELS, Panel
 from dashboards.preview.colours import DARK, colour, resolve
 from dashboards.preview.layout import MARGIN, PAD, TITLE_LINE_PIXELS, Box, Drawn, draw_panel, grid_height, panel_width
 from dashboards.preview.panels import SHADE
@@ -34,8 +34,10 @@ def board_svg(answer: BoardAnswer, drawn: list[Drawn], width: int, *, sections: 
 
 
 def panel_svg(answer: BoardAnswer, panel: Panel, width: int) -> str:
-    """Draw one panel alone, as large as it is on a page of this width."""
+    """Draw one panel alone, as large as it is on a page of this width; a table takes all of that."""
     columns, rows = panel.at[2:]
+    if panel.type == "table":
+        columns = COLUMNS  # A table alone need not be cut.
     box = Box(0, 0, panel_width(columns, width), rows * (ROW_PIXELS + GAP_PIXELS) - GAP_PIXELS)
     return _document(box.width, box.height, _panel(draw_panel(answer, panel, box)), panel.title)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dashboards.files import replace_file
-from dashboards.preview.asking import BoardAnswer
+from dashboards.preview.asking import BoardAnswer, PanelAnswer
 from dashboards.preview.board import Panel
 from dashboards.preview.layout import draw_board
 from dashboards.preview.picture import board_svg, panel_svg, png
@@ -33,30 +33,33 @@ def write_pictures(answers: Sequence[BoardAnswer], directory: Path) -> list[Path
     pictures |= {page: panel_svg(answer, panel, WIDTH) for page, (answer, panel) in first_looks(answers).items()}
     paths = []
     for name, svg in pictures.items():
-        paths.append(directory / f"{name}.png")
+        paths.append(directory / f"{name.lower()}.png")
         replace_file(paths[-1], png(svg, scale=1.0 if name == "overview" else 2.0))
     return paths
 
 
 def first_looks(answers: Sequence[BoardAnswer]) -> dict[str, tuple[BoardAnswer, Panel]]:
-    """Return for each runbook the panel that shows best what it is about, of those that link to it and have data."""
+    """Return for each runbook the panel that shows best what it is about, of those that link to it and have data.
+
+    The first dashboard that has any is asked, which for most is the overview.
+    """
     found: dict[str, tuple[BoardAnswer, Panel]] = {}
     for answer in answers:
+        here: dict[str, Panel] = {}
         for panel in answer.board.panels:
             page = _runbook(panel)
-            if (
-                page is None
-                or panel.type not in _BEST_FIRST
-                or not any(one.length for one in answer.panels[panel.id].frames)
-            ):
+            if page is None or panel.type not in _BEST_FIRST or not _has_values(answer.panels[panel.id]):
                 continue
-            if page not in found or _rank(panel) < _rank(found[page][1]):
-                found[page] = (answer, panel)
+            if page not in here or _BEST_FIRST.index(panel.type) < _BEST_FIRST.index(here[page].type):
+                here[page] = panel
+        found = {page: (answer, panel) for page, panel in here.items()} | found
     return found
 
 
-def _rank(panel: Panel) -> int:
-    return _BEST_FIRST.index(panel.type)
+def _has_values(answer: PanelAnswer) -> bool:
+    """Tell whether there is anything to see but times."""
+    fields = [one for frame in answer.frames for one in frame.fields if one.kind != "time"]
+    return any(value is not None for one in fields for value in one.values)
 
 
 def _runbook(panel: Panel) -> str | None:

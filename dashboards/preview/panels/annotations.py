@@ -10,7 +10,7 @@ from dashboards.preview.panels.scales import Scale
 from dashboards.preview.svg import element, shortened, text, text_width, tooltip
 
 LINE_PIXELS = 14
-_SIZE, _LINES, _PAD, _LONGEST = 11, 3, 4, 250
+_SIZE, _LINES, _PAD, _LONGEST, _SHORTEST = 11, 3, 4, 250, 60
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,10 @@ def place_annotations(annotations: tuple[Annotation, ...], times: Scale, *, is_n
         width = text_width(words, _SIZE) + 2 * _PAD
         starts = left if left + width <= times.end else left - width
         line = next((line for line, end in enumerate(taken) if starts >= end), None)
+        if is_named and line is None and left - min(taken) >= _SHORTEST:
+            # To the left, as much as there is room for.
+            line, starts = taken.index(min(taken)), min(taken)
+            words, width = shortened(annotation.text, left - starts - 2 * _PAD, _SIZE), left - starts
         if not is_named or line is None:
             marks.append(Mark(annotation, left, right))
             continue
