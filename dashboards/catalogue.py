@@ -24,11 +24,13 @@ VIEWS = (
     "hold_enforcement",
     "hold_retry_exhaustion",
     "maintenance_periods",
+    "metric_totals",
     "objective_counts",
     "operational_changes",
     "pipeline_freshness",
     "pipeline_runs",
     "prometheus_series",
+    "recent_latency_ms",
     "reservation_latency_ms",
     "restaurants_over_90_days",
 )

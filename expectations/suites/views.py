@@ -96,6 +96,8 @@ _VIEWS = {
         columns=("occurred_at", "environment", "restaurant_key", "kind", "title", "reason", "changed_by")
     ),
     "pipeline_runs": _View(columns=("ended_at", "environment", "job", "outcome", "reason", "duration_seconds")),
+    "metric_totals": _View(columns=("environment", "metric", "kind", "total")),
+    "recent_latency_ms": _View(columns=("environment", "phase", "percentile", "latency_ms", "sample_count")),
     "prometheus_series": _View(columns=("metric", "labels", "value", "at")),
     "pipeline_freshness": _View(
         columns=("environment", "newest_event_at", "lag_seconds", "is_blocked", "blocked_reason")

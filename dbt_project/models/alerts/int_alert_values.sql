@@ -85,16 +85,23 @@ burning as (
         finished.environment,
         finished.bucket_at,
         finished.ends_at,
-        windows.long_window,
-        windows.short_window,
-        date_trunc('hour', finished.ends_at, 'UTC') as hour_at
+        date_trunc('hour', finished.ends_at, 'UTC') as hour_at,
+        finished.ends_at - windows.short_window as short_from,
+        case
+            when windows.is_by_minute then finished.ends_at - windows.long_window
+            else date_trunc('hour', finished.ends_at, 'UTC')
+        end as long_minutes_from,
+        case
+            when windows.is_by_minute then 'infinity'
+            else date_trunc('hour', finished.ends_at, 'UTC') - windows.long_window
+        end as long_hours_from
     from finished
     cross join (
         values
-        ('fast_burn', interval '1 hour', interval '5 minutes'),
-        ('slow_burn', interval '6 hours', interval '30 minutes'),
-        ('budget_burn', interval '3 days', interval '6 hours')
-    ) as windows (alert, long_window, short_window)
+        ('fast_burn', interval '1 hour', interval '5 minutes', true),
+        ('slow_burn', interval '6 hours', interval '30 minutes', true),
+        ('budget_burn', interval '3 days', interval '6 hours', false)
+    ) as windows (alert, long_window, short_window, is_by_minute)
     -- These have no recovery of their own to remember, so the newest are enough.
     where finished.bucket_at >= {{ alert_clock('period_starts_at - 6 * period') }}
 ),
@@ -105,13 +112,8 @@ burnt as (
         burning.alert,
         burning.environment,
         burning.bucket_at,
-        {% set is_long %}case
-            when burning.long_window <= interval '6 hours'
-                then counts.grain = 'minute' and counts.bucket_at >= burning.ends_at - burning.long_window
-            when counts.grain = 'minute' then counts.bucket_at >= burning.hour_at
-            else counts.bucket_at >= burning.hour_at - burning.long_window
-        end{% endset %}
-        {% set is_short %}counts.grain = 'minute' and counts.bucket_at >= burning.ends_at - burning.short_window{% endset %}
+        {% set is_long %}counts.grain = 'hour' or counts.bucket_at >= burning.long_minutes_from{% endset %}
+        {% set is_short %}counts.grain = 'minute' and counts.bucket_at >= burning.short_from{% endset %}
         coalesce(sum(counts.assignment_count + counts.fault_count) filter (where {{ is_long }}), 0) as long_requests,
         coalesce(sum(counts.fault_count) filter (where {{ is_long }}), 0) as long_faults,
         coalesce(sum(counts.assignment_count + counts.fault_count) filter (where {{ is_short }}), 0) as short_requests,
@@ -121,8 +123,16 @@ burnt as (
         on
             burning.environment = counts.environment
             and (
-                (counts.grain = 'minute' and counts.bucket_at <= burning.ends_at - interval '1 minute')
-                or (counts.grain = 'hour' and burning.hour_at > counts.bucket_at)
+                (
+                    counts.grain = 'minute'
+                    and least(burning.long_minutes_from, burning.short_from) <= counts.bucket_at
+                    and burning.ends_at - interval '1 minute' >= counts.bucket_at
+                )
+                or (
+                    counts.grain = 'hour'
+                    and burning.long_hours_from <= counts.bucket_at
+                    and burning.hour_at > counts.bucket_at
+                )
             )
     group by burning.alert, burning.environment, burning.bucket_at
 ),
@@ -192,24 +202,31 @@ usual_hours as (
     from cutoffs
 ),
 
--- Days before the first event were no quiet days; with less than a week of them nothing is usual yet.
-usual as (
+-- Worked out before they are joined, so that they are looked up rather than compared with every hour.
+hours_back as materialized (
     select
         usual_hours.environment,
         usual_hours.usual_hour_at,
-        percentile_disc(0.5) within group (order by coalesce(counts.cutoff_count, 0)) as median_count
+        usual_hours.usual_hour_at - days_back.days * interval '24 hours' as hour_at
     from usual_hours
     cross join generate_series(1, 28) as days_back (days)
+),
+
+-- Days before the first event were no quiet days; with less than a week of them nothing is usual yet.
+usual as (
+    select
+        hours_back.environment,
+        hours_back.usual_hour_at,
+        percentile_disc(0.5) within group (order by coalesce(counts.cutoff_count, 0)) as median_count
+    from hours_back
     inner join histories
-        on
-            usual_hours.environment = histories.environment
-            and usual_hours.usual_hour_at - days_back.days * interval '24 hours' >= histories.begins_at
+        on hours_back.environment = histories.environment and hours_back.hour_at >= histories.begins_at
     left join counts
         on
-            usual_hours.environment = counts.environment
+            hours_back.environment = counts.environment
+            and hours_back.hour_at = counts.bucket_at
             and counts.grain = 'hour'
-            and counts.bucket_at = usual_hours.usual_hour_at - days_back.days * interval '24 hours'
-    group by usual_hours.environment, usual_hours.usual_hour_at
+    group by hours_back.environment, hours_back.usual_hour_at
     having count(*) >= 7
 ),
 
