@@ -194,6 +194,18 @@ class DatadogApi:
                 f"Could not {what}: {self._settings.url} answered with something that is no JSON."
             ) from None
 
+    def listed(self, what: str, key: str | None, operation: Callable[..., Any], **arguments: Any) -> list[Json]:
+        """Make a call that answers with objects, each with its ``id``: below a key, or with nothing around them.
+
+        Raises:
+            PushError: As of :meth:`call`; or it answers with something else.
+        """
+        answer = self.call(what, operation, **arguments)
+        found = answer.get(key) if key is not None and isinstance(answer, dict) else answer
+        if not isinstance(found, list) or not all(isinstance(one, dict) and "id" in one for one in found):
+            raise PushError(f"Could not {what}: {self.url} answered with something that is no list of them.")
+        return found
+
     def _said(self, what: str, error: ApiException) -> str:
         body = error.body.get("errors", error.body) if isinstance(error.body, dict) else error.body
         said = "; ".join(str(one) for one in body) if isinstance(body, list) else str(body or "")

@@ -89,8 +89,9 @@ class Monitors(Kind):
     def listed(self) -> Iterator[tuple[Json, Json]]:
         """Give those with our tag."""
         found = _all(
-            lambda page, _: self._api.call(
+            lambda page, _: self._api.listed(
                 "list the monitors",
+                None,
                 self._monitors.list_monitors,
                 monitor_tags=MANAGED_TAG,
                 page=page,
@@ -139,13 +140,14 @@ class Objectives(Kind):
     def listed(self) -> Iterator[tuple[Json, Json]]:
         """Give those with our tag."""
         found = _all(
-            lambda _, offset: self._api.call(
+            lambda _, offset: self._api.listed(
                 "list the objectives",
+                "data",
                 self._objectives.list_slos,
                 tags_query=MANAGED_TAG,
                 limit=PAGE,
                 offset=offset,
-            )["data"]
+            )
         )
         yield from ((one, _with_sorted_tags(one)) for one in found)
 
@@ -182,9 +184,9 @@ class Boards(Kind):
     def listed(self) -> Iterator[tuple[Json, Json]]:
         """Give ours; the list has no widgets, so each is asked for."""
         found = _all(
-            lambda _, start: self._api.call(
-                "list the dashboards", self._boards.list_dashboards, count=PAGE, start=start
-            )["dashboards"]
+            lambda _, start: self._api.listed(
+                "list the dashboards", "dashboards", self._boards.list_dashboards, count=PAGE, start=start
+            )
         )
         for one in found:
             if (key := self.key(one)) is not None:
@@ -231,16 +233,16 @@ class Downtimes(Kind):
     def listed(self) -> Iterator[tuple[Json, Json]]:
         """Give those of our environments that are on or to come."""
         found = _all(
-            lambda _, offset: self._api.call(
+            lambda _, offset: self._api.listed(
                 "list the downtimes",
+                "data",
                 self._downtimes.list_downtimes,
-                current_only=False,
                 page_offset=offset,
                 page_limit=PAGE,
-            )["data"]
+            )
         )
         for one in found:
-            attributes = one["attributes"]
+            attributes = one.get("attributes") or {}
             is_over = attributes.get("status") in ("ended", "canceled")
             if not is_over and attributes.get("scope") in self._scopes and self.key(one) is not None:
                 yield one, downtimes.comparable(attributes)
