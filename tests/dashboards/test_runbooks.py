@@ -11,10 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 import typer.main
+import yaml
 
 import dashboards
 from dashboards.alerts import ALERTS
-from dashboards.catalogue import SIGNALS, VIEWS
+from dashboards.catalogue import RUNBOOK_BASE_URL, SIGNALS, VIEWS
 from dashboards.checks.lint import all_panels, relations
 from dashboards.checks.runbooks import anchors
 from orchestration.cli.app import app
@@ -56,6 +57,39 @@ def test_index_names_every_page_and_every_alert() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \((?:page|ticket)\) \|.*\| \[([\w-]+)\.md\]", index, re.MULTILINE))
     assert rows == {alert.name: alert.signal.runbook for alert in ALERTS}
     assert set(re.findall(r"`(\w+)` \((page|ticket)\)", index)) == {(one.name, one.severity) for one in ALERTS}
+
+
+def _links() -> dict[str, dict[str, str]]:
+    """The runbook link of each alert, by whoever tells of it."""
+    texts = dashboards.generate()
+    (grafana,) = yaml.safe_load(texts["grafana-alerting/rules.yaml"])["groups"]
+    prometheus = [
+        rule
+        for group in yaml.safe_load(texts["prometheus/rules/holdwatch.yaml"])["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
+    monitors = {file: json.loads(text)["message"] for file, text in texts.items() if "/monitors/" in file}
+    return {
+        "Grafana": {rule["labels"]["alert"]: rule["annotations"]["runbook_url"] for rule in grafana["rules"]},
+        "Datadog": {Path(file).stem: re.findall(r"Runbook: (\S+)", said)[0] for file, said in monitors.items()},
+        "Prometheus": {
+            name: rule["annotations"]["runbook_url"]
+            for rule in prometheus
+            for name in re.findall(r'\{alert="(\w+)"\} == 1', rule["expr"])
+        },
+    }
+
+
+@pytest.mark.parametrize("teller", ["Grafana", "Datadog", "Prometheus"])
+def test_link_of_every_alert_leads_to_the_first_five_minutes_of_its_page(teller: str) -> None:
+    """Whoever is woken, by whatever, is one click from what to do; the heading is there."""
+    links = _links()[teller]
+
+    assert links == {alert.name: f"{RUNBOOK_BASE_URL}/{alert.signal.runbook}.md#first-five-minutes" for alert in ALERTS}
+    for url in links.values():
+        page, _, anchor = url.removeprefix(f"{RUNBOOK_BASE_URL}/").partition("#")
+        assert anchor in anchors((RUNBOOKS / page).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_page_id)
