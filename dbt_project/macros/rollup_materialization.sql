@@ -1,6 +1,6 @@
 {#
-    A rollup is a table that is never made anew, only taken further. Where it is missing it is made from the model's contract;
-    from then on each run merges into it what has come in since the last one, all in one transaction:
+    A rollup is a table that is taken further, and not made anew. Where it is missing it is made from the model's contract; from
+    then on each run merges into it what has come in since the last one, all in one transaction:
 
         lock -> settle what is read -> insert … select … on conflict do update -> move the position on
 
@@ -20,14 +20,23 @@
     {% endcall %}
 
     {% set columns = columns_beside_contract(rollup) %}
-    {% set is_new = columns | selectattr('type') | list | length == 0 %}
+    {% set is_there = columns | selectattr('type') | list | length > 0 %}
+    {% set misfits = misfits_of(columns) if is_there else [] %}
+    {% if misfits and not flags.FULL_REFRESH %}
+        {{ exceptions.raise_compiler_error(
+            "The table " ~ rollup.schema ~ "." ~ rollup.identifier ~ " does not have the columns of its contract: " ~ misfits | join("; ")
+            ~ ". It was left as it is; to have it and the views above made anew from the events: holdwatch pipeline rebuild"
+        ) }}
+    {% elif misfits %}
+        {# With the views above, which the same run makes anew. #}
+        {% do adapter.drop_relation(rollup) %}
+    {% endif %}
+    {% set is_new = misfits or not is_there %}
     {% if is_new %}
         {% call statement('create') %}
             create table {{ rollup }} {{ get_table_columns_and_constraints() }};
             create unique index {{ rollup.identifier }}_key on {{ rollup }} ({{ key | join(", ") }})
         {% endcall %}
-    {% else %}
-        {% do assert_columns_fit(rollup, columns) %}
     {% endif %}
     {% do get_assert_columns_equivalent(sql) %}
 
@@ -43,7 +52,7 @@
 
     {% do apply_grants(rollup, config.get('grants'), should_revoke=not is_new) %}
     {# A comment is locked for: it would stop an autovacuum of the table each time. #}
-    {% if columns | rejectattr('is_described') | list | length %}
+    {% if is_new or columns | rejectattr('is_described') | list %}
         {% do persist_docs(rollup, model) %}
     {% endif %}
 
@@ -100,20 +109,15 @@
 {% endmacro %}
 
 
-{# Rows of another shape than the contract's are nothing that a refresh could be merged with. #}
-{% macro assert_columns_fit(rollup, columns) %}
+{# What keeps rows of the table from being merged with those of the contract, in words. #}
+{% macro misfits_of(columns) %}
     {% set misfits = [] %}
     {% for column in columns if column.type != column.wanted_type %}
         {% do misfits.append(
             column.name ~ " is " ~ (column.type or "missing") ~ ", the contract says " ~ (column.wanted_type or "that there is none")
         ) %}
     {% endfor %}
-    {% if misfits %}
-        {{ exceptions.raise_compiler_error(
-            "The table " ~ rollup.schema ~ "." ~ rollup.identifier ~ " does not have the columns of its contract: " ~ misfits | join("; ") ~ ". It was left as it is."
-            ~ " To have it built anew from the events: drop table " ~ rollup.schema ~ "." ~ rollup.identifier ~ " cascade, then dbt run."
-        ) }}
-    {% endif %}
+    {{ return(misfits) }}
 {% endmacro %}
 
 

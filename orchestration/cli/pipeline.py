@@ -61,16 +61,17 @@ def rebuild(
 
     Example: holdwatch pipeline rebuild --day 2026-11-01
     """
+    # All of it with the views, since an upgrade may have changed what is beneath them.
     which = ["--full-refresh"]
     if day is not None:
         bounds = {"rebuild_from": f"{day:%Y-%m-%d}", "rebuild_before": f"{day + timedelta(days=1):%Y-%m-%d}"}
-        which = ["--vars", dumps(bounds)]
+        which = ["--select", "staging", "intermediate", "rollups", "--vars", dumps(bounds)]
     with open_existing_database() as database:
         if day is not None:
             with connect(database.url) as connection:
                 if rolled_up_to(connection) is None:
                     raise PipelineError("There are no rollups yet; build them with: holdwatch pipeline run")
-        result = run_dbt(database.url, "run", "--select", "staging", "intermediate", "rollups", *which)
+        result = run_dbt(database.url, "run", *which)
     if not result.is_successful:
         raise PipelineError(f"The rollups are as they were: {result.problems[0].message} dbt's log: {result.log}")
     typer.echo(f"The rollups of {f'{day:%Y-%m-%d}' if day else 'all days'} were made anew in {result.seconds:.0f} s.")
