@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from dashboards.pushing.points import body, read_series, tag
 from holds_core.database.connections import connect
 from orchestration.cli.dashboards import SCHEMAS_DIR
 from orchestration.cli.metrics import app
+from orchestration.paths import PROJECT_ROOT
 from tests.dashboards.datadog_server import API_KEY, DatadogServer, datadog_server
 from tests.dashboards.http_server import Answer
 from tests.dashboards.seed import RESTAURANTS, seed_double_booking, seed_events
@@ -374,3 +376,13 @@ def test_push_reads_as_the_reader_and_writes_nothing(database: str) -> None:
 
     assert row == (True, "off")
     assert "DD_APP_KEY" not in os.environ
+
+
+def test_page_describes_every_metric() -> None:
+    """The table of docs/datadog.md says what the catalogue says, line by line."""
+    page = (PROJECT_ROOT / "docs" / "datadog.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"^\| (`holdwatch\..*) \|$", page, re.MULTILINE) == [
+        f"`{one.name}` | {one.kind.name.lower()} | {', '.join(f'`{name}`' for name in one.tags)} | {one.meaning}"
+        for one in METRICS.values()
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -26,6 +27,20 @@ def test_monitor_carries_the_verdict_of_its_alert(alert: Alert) -> None:
 
     assert monitor["query"] == f"max(last_5m):max:holdwatch.alert.firing{{alert:{alert.name}}} by {{env}} >= 1"
     assert monitor["options"]["thresholds"] == {"critical": 1, "critical_recovery": 0}
+    assert {f"alert:{alert.name}", f"severity:{alert.severity}", "managed_by:holdwatch"} <= set(monitor["tags"])
+
+
+def test_only_one_alert_wakes_somebody_when_nothing_arrives_any_more() -> None:
+    """Every series stops together; of the alerts that say so one pages, and the others write."""
+    paging = set()
+    for alert in ALERTS:
+        monitor = _monitor(alert.name)
+        always = re.sub(r"\{\{\^is_no_data\}\}.*?\{\{/is_no_data\}\}", "", monitor["message"])
+        if monitor["options"]["notify_no_data"] and "@pagerduty" in always:
+            paging.add(alert.name)
+            assert "no data" in monitor["options"]["renotify_statuses"]
+
+    assert paging == {"telemetry_stale"}
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
