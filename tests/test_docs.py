@@ -61,6 +61,19 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_pictures_are_described_small_and_used() -> None:
+    """Each says in words what it shows; none is large; none lies about unused. Anew: make pictures."""
+    pictures = ROOT / "docs" / "pictures"
+    used = set()
+    for page in PAGES:
+        for words, target in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", page.read_text()):
+            assert len(words.split()) >= 10, f"{page.name} says too little of {target}"
+            used.add((page.parent / target).resolve())
+
+    assert used == set(pictures.iterdir())
+    assert [path.name for path in pictures.iterdir() if path.stat().st_size > 150_000] == []
+
+
 def test_event_table_names_every_type() -> None:
     """The page knows every type that the code knows; those of one family may share a row."""
     text = (ROOT / "docs" / "events.md").read_text()
