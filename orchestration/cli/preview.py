@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ from dashboards.files import DASHBOARDS_DIR
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json
 from orchestration.database import open_database
-from orchestration.incident_database import incident_database
+from orchestration.errors import MissingExtraError
 from orchestration.paths import PROJECT_ROOT, state_dir
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def preview(
     """
     from dashboards.preview import Wanted, write_preview  # noqa: PLC0415  for this command alone
 
+    for module in ("vl_convert", "PIL"):
+        if find_spec(module) is None:
+            raise MissingExtraError("dashboards", "The preview")
     if docs and not demo:
         raise typer.BadParameter("the pictures in docs show the made-up incident: add --demo.", param_hint="--docs")
     _refuse_wrong_times(from_, to)
@@ -108,6 +112,10 @@ def _choices(environment: str | None, restaurant: list[str] | None) -> dict[str,
 @contextmanager
 def _database(demo: bool, show: Callable[[str], None]) -> Iterator[str]:
     if demo:
+        if find_spec("numpy") is None:
+            raise MissingExtraError("pipeline", "Making up an incident")
+        from orchestration.incident_database import incident_database  # noqa: PLC0415  numpy is of the extra
+
         with incident_database(show) as url:
             yield url
     else:

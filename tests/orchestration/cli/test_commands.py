@@ -97,7 +97,7 @@ def test_help_of_the_program_lists_the_nouns(run: Run) -> None:
 
 
 EXTRAS = (
-    "altair", "dagster", "datadog_api_client", "dbt", "duckdb", "grafana_foundation_sdk", "great_expectations", "httpx",
+    "PIL", "dagster", "datadog_api_client", "dbt", "duckdb", "grafana_foundation_sdk", "great_expectations", "httpx",
     "jsonschema", "matplotlib", "numpy", "pandas", "prometheus_client", "pyarrow", "sqlalchemy", "vl_convert", "yaml",
 )  # fmt: skip
 
@@ -109,6 +109,7 @@ EXTRAS = (
         (("pipeline", "run"), "pipeline"),
         (("dashboards", "build"), "dashboards"),
         (("dashboards", "check", "--no-queries"), "dashboards"),
+        (("dashboards", "preview"), "dashboards"),
     ],
 )
 def test_base_install_starts_and_names_the_extra(database_url: str, arguments: tuple[str, ...], extra: str) -> None:
