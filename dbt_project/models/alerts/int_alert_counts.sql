@@ -2,21 +2,37 @@
     What alerts judge by, without what happens in known maintenance. A restaurant's share of all is taken away again while it is in
     maintenance: counts can be subtracted. By the hour, an hour with any maintenance in it counts as one in maintenance.
 #}
+{# Two ranges, each of which the index knows. #}
+{% set is_judged %}
+        restaurant_key = any({{ restaurants_beside_maintenance() }})
+        and (
+            (grain = 'minute' and bucket_at >= {{ alert_clock("judged_at - interval '7 hours'") }})
+            or (grain = 'hour' and bucket_at >= {{ alert_clock("judged_at - interval '29 days'") }})
+            or grain = 'period'
+        )
+{% endset %}
+{% set scopes = [["'(all)'"], ["coalesce(happened.restaurant_id::text, '(none)')"]] %}
+
 with
 
 rolled_up as (
-    select * from {{ ref('live_event_counts') }}
+    select * from {{ ref('fct_event_counts') }}
     where
-        grain in ('minute', 'hour')
-        and restaurant_key = any({{ restaurants_beside_maintenance() }})
-        and bucket_at
-        >= {{ alert_clock('judged_at') }} - case grain when 'minute' then interval '7 hours' else interval '29 days' end
+        {{ is_rolled_up_here('fct_event_counts') }}
+        and {{ is_judged }}
+),
+
+unrolled_events as (
+    {{ events_to_read('fct_event_counts', [
+        'occurred_at', 'environment', 'restaurant_id', 'event_type', 'is_retry_exhausted', 'cutoff_kind', 'is_error',
+        'error_class', 'is_fault', 'is_beside_alerts', 'is_shadow',
+    ]) }}
 ),
 
 newest_events as (
     select
-        *,
-        {{ alert_period_start('occurred_at') }} as bucket_at
+        occurred_at, environment, restaurant_id, event_type, is_retry_exhausted, cutoff_kind, is_error, error_class,
+        is_fault, is_beside_alerts, is_shadow
     from {{ ref('int_events_classified') }}
     where
         {{ alert_clock('is_shorter_than_a_minute') }}
@@ -25,52 +41,65 @@ newest_events as (
         and occurred_at <= {{ alert_clock('judged_at') }}
 ),
 
-newest as (
+-- Only of the restaurants that are asked for, where the unrolled view would count each of them, in every grain.
+placed as (
     select
-        environment,
-        bucket_at,
-        case
-            when grouping(restaurant_id) = 1 then '(all)' else coalesce(restaurant_id::text, '(none)')
-        end as restaurant_key,
-        {{ event_counts() }}
-    from newest_events
-    group by grouping sets ((environment, bucket_at, restaurant_id), (environment, bucket_at))
+        happened.*,
+        buckets.grain,
+        buckets.bucket_at,
+        scopes.restaurant_key
+    from unrolled_events as happened
+    {{ cross_join_rows('buckets', ['grain', 'bucket_at'], [
+        ["'minute'", bucket_start('minute', 'happened.occurred_at')],
+        ["'hour'", bucket_start('hour', 'happened.occurred_at')],
+    ]) }}
+    {{ cross_join_rows('scopes', ['restaurant_key'], scopes) }}
+    union all
+    select
+        happened.*,
+        'period' as grain,
+        {{ alert_period_start('happened.occurred_at') }} as bucket_at,
+        scopes.restaurant_key
+    from newest_events as happened
+    {{ cross_join_rows('scopes', ['restaurant_key'], scopes) }}
 ),
 
-counts as (
+newest as (
     select
         environment,
         grain,
         restaurant_key,
         bucket_at,
-        bucket_at + case grain when 'minute' then interval '1 minute' else interval '1 hour' end as bucket_ends_at,
-        judged_assignment_count,
-        judged_fault_count,
-        judged_request_count,
-        judged_exhausted_count,
-        judged_cutoff_count,
-        judged_error_count,
-        judged_unclassified_count,
-        judged_double_booking_count,
-        judged_contradiction_count
-    from rolled_up
-    union all
-    select
-        environment,
-        'period' as grain,
-        restaurant_key,
-        bucket_at,
-        bucket_at + {{ alert_clock('period') }} as bucket_ends_at,
-        judged_assignment_count,
-        judged_fault_count,
-        judged_request_count,
-        judged_exhausted_count,
-        judged_cutoff_count,
-        judged_error_count,
-        judged_unclassified_count,
-        judged_double_booking_count,
-        judged_contradiction_count
-    from newest
+        {{ event_counts() }}
+    from placed
+    where {{ is_judged }}
+    group by environment, grain, restaurant_key, bucket_at
+),
+
+counts as (
+    {% for relation in ['rolled_up', 'newest'] %}
+        select
+            environment,
+            grain,
+            restaurant_key,
+            bucket_at,
+            bucket_at + case grain
+                when 'minute' then interval '1 minute'
+                when 'hour' then interval '1 hour'
+                else {{ alert_clock('period') }}
+            end as bucket_ends_at,
+            judged_assignment_count,
+            judged_fault_count,
+            judged_request_count,
+            judged_exhausted_count,
+            judged_cutoff_count,
+            judged_error_count,
+            judged_unclassified_count,
+            judged_double_booking_count,
+            judged_contradiction_count
+        from {{ relation }}
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
 ),
 
 weighed as (

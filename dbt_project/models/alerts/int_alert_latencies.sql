@@ -2,13 +2,24 @@
 with
 
 sketches as (
-    select * from {{ ref('live_latency_sketches') }}
+    select * from {{ ref('fct_latency_sketches') }}
     where
-        grain = 'minute'
+        {{ is_rolled_up_here('fct_latency_sketches') }}
+        and grain = 'minute'
         and phase in ('total', 'soak')
         and restaurant_key = any({{ restaurants_beside_maintenance() }})
         and bucket_at >= {{ alert_clock('oldest_period_starts_at') }}
         and not {{ alert_clock('is_shorter_than_a_minute') }}
+),
+
+-- Added to what is rolled up: merging the sketches first, as the live view does, would take them apart again.
+unrolled as (
+    {{ events_to_read('fct_latency_sketches', ['environment', 'restaurant_id', 'occurred_at', 'total_ms'], where="
+        event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')
+        and total_ms is not null
+        and not is_beside_alerts
+        and occurred_at >= " ~ alert_clock('oldest_period_starts_at') ~ "
+        and not " ~ alert_clock('is_shorter_than_a_minute')) }}
 ),
 
 newest_events as (
@@ -23,6 +34,25 @@ newest_events as (
         and {{ alert_clock('is_shorter_than_a_minute') }}
 ),
 
+-- An event that the rollups have minutes for is in maintenance where its minute is; of a shorter period, where it is itself.
+latencies as (
+    select
+        environment,
+        restaurant_id,
+        total_ms,
+        {{ bucket_start('minute', 'occurred_at') }} as starts_at,
+        {{ bucket_start('minute', 'occurred_at') }} + interval '1 minute' as ends_at
+    from unrolled
+    union all
+    select
+        environment,
+        restaurant_id,
+        total_ms,
+        occurred_at as starts_at,
+        occurred_at + interval '1 microsecond' as ends_at
+    from newest_events
+),
+
 cells as (
     select
         sketches.environment,
@@ -35,14 +65,14 @@ cells as (
     cross join lateral unnest(sketches.sketch_indexes, sketches.sketch_counts) as cells (sketch_index, sample_count)
     union all
     select
-        newest_events.environment,
+        latencies.environment,
         scopes.restaurant_key,
-        newest_events.occurred_at as starts_at,
-        newest_events.occurred_at + interval '1 microsecond' as ends_at,
-        {{ sketch_index('newest_events.total_ms') }} as sketch_index,
+        latencies.starts_at,
+        latencies.ends_at,
+        {{ sketch_index('latencies.total_ms') }} as sketch_index,
         1 as sample_count
-    from newest_events
-    cross join lateral (values ('(all)'), (newest_events.restaurant_id::text)) as scopes (restaurant_key)
+    from latencies
+    cross join lateral (values ('(all)'), (latencies.restaurant_id::text)) as scopes (restaurant_key)
 ),
 
 weighed as (

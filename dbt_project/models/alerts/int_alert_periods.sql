@@ -5,12 +5,7 @@ clock as (
 ),
 
 newest as (
-    select
-        environment,
-        max(newest_capacity_event_at) as newest_capacity_event_at
-    from {{ ref('live_event_counts') }}
-    where grain = 'day' and restaurant_key = '(all)'
-    group by environment
+    select * from {{ ref('live_newest_events') }}
 ),
 
 -- The environment that this database serves is judged even before its first event.

@@ -14,9 +14,6 @@ event_days as (
         ({{ is_rolled_up_here('fct_event_counts') }} or not {{ is_in_history('grain', 'bucket_at') }})
         and grain = 'day'
         and restaurant_key = '(all)'
-    union all
-    select * from {{ ref('unrolled_event_counts') }}
-    where grain = 'day' and restaurant_key = '(all)'
 ),
 
 error_days as (
@@ -25,13 +22,32 @@ error_days as (
         ({{ is_rolled_up_here('fct_error_counts') }} or not {{ is_in_history('grain', 'bucket_at') }})
         and grain = 'day'
         and restaurant_key = '(all)'
-    union all
-    select * from {{ ref('unrolled_error_counts') }}
-    where grain = 'day' and restaurant_key = '(all)'
+),
+
+-- What is not rolled up is counted as it is: nothing here is by restaurant, or by time.
+newest_events as (
+    {{ events_to_read('fct_event_counts', [
+        'environment', 'event_type', 'is_retry_exhausted', 'cutoff_kind', 'is_error', 'error_class', 'is_fault',
+        'is_beside_alerts', 'is_shadow',
+    ]) }}
+),
+
+newest_errors as (
+    {{ events_to_read('fct_error_counts', ['environment', 'error_class'], where='is_error') }}
+),
+
+newest as (
+    select
+        environment,
+        {{ event_counts() }}
+    from newest_events
+    group by environment
 ),
 
 environments as (
     select environment from event_days
+    union
+    select environment from newest
     union
     select environment from {{ ref('expired_totals') }}
     union
@@ -61,6 +77,22 @@ counts as (
         error_class as kind,
         error_count as counted
     from error_days
+    union all
+    select
+        newest.environment,
+        sums.metric,
+        sums.kind,
+        sums.counted
+    from newest
+    {{ cross_join_rows('sums', names, event_totals('newest')) }}
+    union all
+    select
+        environment,
+        'errors' as metric,
+        error_class as kind,
+        count(*) as counted
+    from newest_errors
+    group by environment, error_class
     union all
     select
         environment,

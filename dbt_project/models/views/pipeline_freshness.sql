@@ -1,13 +1,7 @@
 with
 
 newest as (
-    select
-        environment,
-        max(newest_event_at) as newest_event_at,
-        max(newest_recorded_at) as newest_recorded_at
-    from {{ ref('live_event_counts') }}
-    where grain = 'day' and restaurant_key = '(all)'
-    group by environment
+    select * from {{ ref('live_newest_events') }}
 ),
 
 runs as (

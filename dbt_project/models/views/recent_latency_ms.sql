@@ -1,21 +1,51 @@
-{# Of the ten newest minutes, the unfinished one included. #}
+{#
+    Of the ten newest minutes, the unfinished one included. What is rolled up and what is not are merged here, once, where the
+    live view would merge every sketch that has anything new.
+#}
 {% set key = ['environment', 'phase'] %}
+{% set is_recent %}bucket_at > now() - interval '10 minutes' and bucket_at <= now(){% endset %}
 
 with
 
 minutes as (
-    select * from {{ ref('live_latency_sketches') }}
+    select * from {{ ref('fct_latency_sketches') }}
     where
-        grain = 'minute'
+        {{ is_rolled_up_here('fct_latency_sketches') }}
+        and grain = 'minute'
         and restaurant_key = '(all)'
         and phase in ('total', 'planner')
-        and bucket_at > now() - interval '10 minutes'
-        -- What a clock that is ahead has sent is not of now.
-        and bucket_at <= now()
+        and {{ is_recent }}
+),
+
+newest as (
+    {{ events_to_read('fct_latency_sketches', ['environment', 'occurred_at', 'total_ms', 'planner_ms'],
+        where="event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')") }}
+),
+
+latencies as (
+    select
+        newest.environment,
+        phases.phase,
+        {{ bucket_start('minute', 'newest.occurred_at') }} as bucket_at,
+        {{ sketch_index('phases.latency_ms') }} as sketch_index,
+        1 as sample_count
+    from newest
+    {{ cross_join_rows('phases', ['phase', 'latency_ms'], [
+        ["'total'", 'newest.total_ms'], ["'planner'", 'newest.planner_ms'],
+    ]) }}
+    where phases.latency_ms is not null
 ),
 
 cells as (
     {{ cells_of('minutes', key) }}
+    union all
+    select
+        environment,
+        phase,
+        sketch_index,
+        sample_count
+    from latencies
+    where {{ is_recent }}
 ),
 
 {{ sketches_of('cells', key) }},
