@@ -21,7 +21,7 @@ from dashboards.reader import become_reader
 
 Json = dict[str, Any]
 
-_READ: LiteralString = """
+PERIODS: LiteralString = """
 select
     window_id::text as window_id,
     environment,
@@ -80,7 +80,7 @@ def read_maintenance(connection: psycopg.Connection[Any]) -> KnownMaintenance:
         with connection.transaction(force_rollback=True):
             connection.execute("set transaction isolation level repeatable read read only")
             become_reader(connection, until_commit=True)
-            rows = connection.execute(_READ).fetchall()
+            rows = connection.execute(PERIODS).fetchall()
             environments = connection.execute("select environment from analytics.pipeline_freshness").fetchall()
     except psycopg.errors.UndefinedTable as error:
         raise MissingViewsError(str(error).splitlines()[0]) from error

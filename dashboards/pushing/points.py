@@ -172,7 +172,8 @@ where
     and bucket_at < %(until)s
 """
 
-_SOURCES = (_ALERTS, _NEWEST_HOURS, _BURN, _FRESHNESS, _REQUESTS, _EXHAUSTED, _CUTOFFS, _ERRORS, _OBJECTIVE)
+SOURCES = (_ALERTS, _NEWEST_HOURS, _BURN, _FRESHNESS, _REQUESTS, _EXHAUSTED, _CUTOFFS, _ERRORS, _OBJECTIVE)
+"""Each statement reads one view."""
 
 _CLOCK: LiteralString = """
 select
@@ -224,7 +225,7 @@ def read_series(connection: psycopg.Connection[Any], *, restaurants: bool = Fals
             become_reader(connection, until_commit=True)
             until, begins = cursor.execute(_CLOCK, (OLDEST_MINUTES,)).fetchone() or (None, None)
             parameters = {"restaurants": restaurants, "from": begins, "until": until}
-            for source in _SOURCES:
+            for source in SOURCES:
                 rows += cursor.execute(source, parameters).fetchall()
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
         raise MissingViewsError(str(error).splitlines()[0]) from error

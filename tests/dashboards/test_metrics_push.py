@@ -16,21 +16,24 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from dashboards.alerts import ALERTS
+from dashboards.catalogue import VIEWS
 from dashboards.checks.openapi import V2, open_document
 from dashboards.datadog_metrics import METRICS, Kind
 from dashboards.errors import MissingViewsError, PushError
+from dashboards.pushing import downtimes, points
 from dashboards.pushing.datadog_api import DatadogSettings
 from dashboards.pushing.datadog_series import BATCH_BYTES, batched, send_series
 from dashboards.pushing.points import body, read_series, tag
 from holds_core.database.connections import connect
 from orchestration.cli.dashboards import SCHEMAS_DIR
 from orchestration.cli.metrics import app
-from orchestration.paths import PROJECT_ROOT
+from orchestration.paths import DBT_PROJECT_DIR, PROJECT_ROOT
 from tests.dashboards.datadog_server import API_KEY, DatadogServer, datadog_server
 from tests.dashboards.http_server import Answer
 from tests.dashboards.seed import RESTAURANTS, seed_double_booking, seed_events
@@ -120,10 +123,10 @@ def test_push_again_changes_no_count(server: DatadogServer) -> None:
     push()
 
     after = {key: points for key, points in server.points.items() if METRICS[key[0]].kind is Kind.COUNT}
-    for key, points in before.items():
-        assert {moment: after[key][moment] for moment in points} == points
+    for key, kept in before.items():
+        assert {moment: after[key][moment] for moment in kept} == kept
         # At most the minute that has passed between the two.
-        assert len(after[key]) - len(points) <= 1
+        assert len(after[key]) - len(kept) <= 1
 
 
 def test_push_in_one_minute_is_one_point_of_a_gauge(server: DatadogServer) -> None:
@@ -386,3 +389,13 @@ def test_page_describes_every_metric() -> None:
         f"`{one.name}` | {one.kind.name.lower()} | {', '.join(f'`{name}`' for name in one.tags)} | {one.meaning}"
         for one in METRICS.values()
     ]
+
+
+def test_exposure_in_dbt_is_what_is_read() -> None:
+    """Who changes a view sees that Datadog is concerned; and nothing is read but views of the contract."""
+    read = {name for sql in (*points.SOURCES, downtimes.PERIODS) for name in re.findall(r"analytics\.(\w+)", sql)}
+    exposures = yaml.safe_load((DBT_PROJECT_DIR / "models/views/_views__exposures.yml").read_text("utf-8"))["exposures"]
+    (exposure,) = (one for one in exposures if one["name"] == "datadog")
+
+    assert {f"ref('{name}')" for name in read} == set(exposure["depends_on"])
+    assert read <= set(VIEWS)

@@ -44,6 +44,9 @@ _TABLES = {
         "is_firing boolean, periods_to_fire integer"
     ),
     "error_budget_burn": "bucket_at timestamptz, environment text, window_hours integer, burn_rate float8",
+    "objective_counts": (
+        "bucket_at timestamptz, grain text, environment text, request_count bigint, good_count bigint"
+    ),
     "maintenance_periods": (
         "environment text, restaurant_key text, starts_at timestamptz, ends_at timestamptz, reason text"
     ),
@@ -54,6 +57,8 @@ _TABLES = {
     "pipeline_runs": (
         "ended_at timestamptz, environment text, job text, outcome text, reason text, duration_seconds float8"
     ),
+    "metric_totals": "environment text, metric text, kind text, total bigint",
+    "recent_latency_ms": ("environment text, phase text, percentile float8, latency_ms float8, sample_count bigint"),
     "prometheus_series": "metric text, labels jsonb, value float8, at timestamptz",
     "pipeline_freshness": (
         "environment text, newest_event_at timestamptz, lag_seconds float8, is_blocked boolean, blocked_reason text"
