@@ -12,8 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dashboards.checks.check import CheckResult, Material
 from dashboards.checks.findings import Finding
 from dashboards.checks.loading import load
@@ -110,6 +108,8 @@ class OpenApi:
 @cache
 def open_document(path: Path) -> OpenApi:
     """Return the document in a file; reading it takes seconds, so it is read once."""
+    import yaml  # noqa: PLC0415  of the extra, which commands that read no description do without
+
     return OpenApi(yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
 
 
