@@ -307,12 +307,13 @@ unheard_holds as (
     group by newest.environment
 ),
 
+-- The newest alone is read, from the end of the index whose words these are, since nothing stands between it and the table.
 runs as (
-    select max(events.occurred_at) as run_ended_at
-    from {{ ref('stg_holds__events') }} as events
-    inner join clock on events.environment = clock.stored_environment
-    -- The words of the index that finds them among all events.
-    where events.event_type in ('pipeline.run.succeeded', 'pipeline.run.failed')
+    select max(occurred_at) as run_ended_at
+    from {{ source('holds', 'observability_events') }}
+    where
+        event_type in ('pipeline.run.succeeded', 'pipeline.run.failed')
+        and environment = {{ alert_clock('stored_environment') }}
 ),
 
 -- A silence that goes on breaches in every period that ended after it had become too long.

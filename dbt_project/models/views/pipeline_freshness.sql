@@ -4,51 +4,57 @@ newest as (
     select * from {{ ref('live_newest_events') }}
 ),
 
-runs as (
+-- The environment that this database serves has a row even before its first event.
+environments as (
+    select environment from newest
+    union
+    select environment from {{ source('holds', 'settings') }}
+),
+
+-- Runs are many, one every five minutes: the newest are looked up, from the end of the index whose words these are. (Of the
+-- events as they are stored: through the staging view all runs would be read first.)
+ended as (
+    select
+        environments.environment,
+        (
+            select max(runs.occurred_at) from {{ source('holds', 'observability_events') }} as runs
+            where runs.event_type = 'pipeline.run.succeeded' and runs.environment = environments.environment
+        ) as last_run_succeeded_at,
+        (
+            select max(runs.occurred_at) from {{ source('holds', 'observability_events') }} as runs
+            where runs.event_type = 'pipeline.run.failed' and runs.environment = environments.environment
+        ) as last_run_failed_at
+    from environments
+),
+
+blocked_runs as (
     select
         environment,
-        event_type = 'pipeline.run.failed' as is_failed,
         job,
-        reason,
-        message,
-        is_blocked_run,
-        event_id,
+        coalesce(nullif(reason, ''), nullif(message, ''), '(no reason recorded)') as blocked_reason,
         occurred_at,
         recorded_at
     from {{ ref('stg_holds__events') }}
-    -- The words of the index that finds them among all events.
-    where event_type in ('pipeline.run.succeeded', 'pipeline.run.failed')
+    where event_type = 'pipeline.run.failed' and is_blocked_run
 ),
 
-ended as (
-    select
-        environment,
-        max(occurred_at) filter (where not is_failed) as last_run_succeeded_at,
-        max(occurred_at) filter (where is_failed) as last_run_failed_at
-    from runs
-    group by environment
-),
-
--- Of each job the newest run that says anything about its gate: one that got through, or one that was stopped there. A
--- run that failed otherwise neither blocks nor unblocks, and the success of one job does not unblock another.
-newest_runs as (
-    select distinct on (environment, job)
-        environment,
-        is_failed as is_blocked,
-        coalesce(nullif(reason, ''), nullif(message, ''), '(no reason recorded)') as blocked_reason,
-        occurred_at
-    from runs
-    where not is_failed or is_blocked_run
-    order by environment asc, job asc, occurred_at desc, recorded_at desc, event_id asc
-),
-
+-- Until the same job has got through: a run that failed otherwise neither blocks nor unblocks.
 newest_blocked_runs as (
-    select distinct on (environment)
-        environment,
-        blocked_reason
-    from newest_runs
-    where is_blocked
-    order by environment asc, occurred_at desc, blocked_reason asc
+    select distinct on (blocked_runs.environment)
+        blocked_runs.environment,
+        blocked_runs.blocked_reason
+    from blocked_runs
+    where
+        not exists (
+            select from {{ ref('stg_holds__events') }} as later
+            where
+                later.event_type = 'pipeline.run.succeeded'
+                and later.environment = blocked_runs.environment
+                and later.job is not distinct from blocked_runs.job
+                and later.occurred_at >= blocked_runs.occurred_at
+                and (later.occurred_at, later.recorded_at) > (blocked_runs.occurred_at, blocked_runs.recorded_at)
+        )
+    order by blocked_runs.environment asc, blocked_runs.occurred_at desc, blocked_runs.blocked_reason asc
 ),
 
 refreshes as (
@@ -58,13 +64,6 @@ refreshes as (
         max(refreshed_at) filter (where rollup = 'fct_latency_sketches') as latency_sketches_refreshed_at,
         min(refreshed_at) as all_refreshed_at
     from {{ ref('rollup_positions') }}
-),
-
--- The environment that this database serves has a row even before its first event.
-environments as (
-    select environment from newest
-    union
-    select environment from {{ source('holds', 'settings') }}
 ),
 
 final as (

@@ -226,3 +226,7 @@ where event_type in (
     'deploy.finished', 'capacity.enforcement.changed', 'capacity.flags.changed', 'capacity.rollout.advanced',
     'capacity.rollout.blocked'
 );
+
+-- Fewer still, and asked for at every scrape: whether a failure stands, which its successes need not be read for.
+create index observability_events_failed_runs on holds.observability_events (occurred_at)
+where event_type = 'pipeline.run.failed';
