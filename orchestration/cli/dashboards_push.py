@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ from orchestration.errors import MissingExtraError
 
 _SHOWN_DIFFERENCES = 8
 _DONE = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted"}
+_TO_DO = {Action.CREATE: "to create", Action.UPDATE: "to update", Action.DELETE: "to delete"}
 _SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.LEFT: "!"}
 
 
@@ -107,7 +108,7 @@ def _carry_out(plan: Plan, *, quiet: bool) -> list[Change]:
         for change in plan.changes:
             if change.action is Action.LEFT:
                 results.print(f"left {change.kind} {change.name}: {change.reason}; --prune deletes it", soft_wrap=True)
-        _print_summary(plan, "Nothing to do" if not done else "Done")
+        _print_summary(plan, "Done" if done else "Nothing to do", _DONE)
     return done
 
 
@@ -121,7 +122,7 @@ def _print_plan(plan: Plan) -> None:
             f"{_SIGNS[change.action]} {change.action} {change.kind} {change.name}{reason}{hint}", soft_wrap=True
         )
         _print_differences(change)
-    _print_summary(plan, "Nothing was changed" if plan.pending() else "Nothing to do")
+    _print_summary(plan, "Nothing was changed" if plan.pending() else "Nothing to do", _TO_DO)
 
 
 def _print_differences(change: Change) -> None:
@@ -131,9 +132,9 @@ def _print_differences(change: Change) -> None:
         results.print(f"    and {more} more")
 
 
-def _print_summary(plan: Plan, beginning: str) -> None:
+def _print_summary(plan: Plan, beginning: str, words: Mapping[Action, str]) -> None:
     counts = Counter(change.action for change in plan.changes)
-    counted = ", ".join(f"{counts[action]} {action}" for action in Action if counts[action])
+    counted = ", ".join(f"{counts[action]} {words.get(action, action)}" for action in Action if counts[action])
     notes.print(f"{beginning} at {plan.target}: {counted}.", soft_wrap=True)
     for note in plan.notes:
         notes.print(note, soft_wrap=True)

@@ -38,7 +38,7 @@ from tests.dashboards.datadog_server import API_KEY, DatadogServer, datadog_serv
 from tests.dashboards.http_server import Answer
 from tests.dashboards.seed import RESTAURANTS, seed_double_booking, seed_events
 
-pytestmark = pytest.mark.xdist_group("dashboards")
+pytestmark = pytest.mark.xdist_group("datadog")
 
 _RUN = """
 insert into holds.observability_events (occurred_at, environment, source, event_type, severity, context)
@@ -144,10 +144,10 @@ def test_push_in_one_minute_is_one_point_of_a_gauge(server: DatadogServer) -> No
 
 
 def test_late_event_is_in_the_next_push(
-    server: DatadogServer, views_template: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    server: DatadogServer, small_views_template: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A minute that was sent already is sent anew, with what has come late; the whole hour while Datadog takes it."""
-    url = views_template()
+    url = small_views_template()
     monkeypatch.setenv("HOLDWATCH_DATABASE_URL", url)
     now = datetime.now(UTC)
     with connect(url) as connection:

@@ -13,7 +13,7 @@ from tests.dashboards.http_server import Answer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning"),
-    pytest.mark.xdist_group("dashboards"),
+    pytest.mark.xdist_group("datadog"),
 ]
 
 
@@ -27,13 +27,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DatadogServer]:
 
 
 def test_sensor_sends_where_a_key_is_set(
-    views_template: Callable[[], str], server: DatadogServer, monkeypatch: pytest.MonkeyPatch
+    small_views_template: Callable[[], str], server: DatadogServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says what it sent and asks for no run; fails where Datadog refuses; without a key it is silent."""
     from orchestration.defs.metrics.datadog import push_metrics_job, push_to_datadog  # noqa: PLC0415  seconds
     from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
-    resources = {"database": DatabaseResource(url=views_template())}
+    resources = {"database": DatabaseResource(url=small_views_template())}
 
     def tick() -> object:
         with (

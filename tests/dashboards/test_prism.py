@@ -21,7 +21,7 @@ from orchestration.cli import metrics as metrics_cli
 from tests.dashboards.prism import INSTALL, SLOWEST_SECONDS, one_document, prism, program
 from tests.dashboards.seed import seed_events
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dashboards")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("datadog")]
 
 
 @pytest.fixture(scope="module")

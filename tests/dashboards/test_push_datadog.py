@@ -23,7 +23,7 @@ from orchestration.cli.dashboards import app
 from tests.dashboards.datadog_server import API_KEY, APP_KEY, DatadogServer, datadog_server
 from tests.dashboards.http_server import LOST, Answer
 
-pytestmark = pytest.mark.xdist_group("dashboards")
+pytestmark = pytest.mark.xdist_group("datadog")
 
 Json = dict[str, Any]
 
@@ -31,9 +31,9 @@ OBJECTS = len(ALERTS) + 2
 
 
 @pytest.fixture(scope="module")
-def views_url(views_template: Callable[[], str]) -> str:
+def views_url(small_views_template: Callable[[], str]) -> str:
     """The URL of a database with the views and nothing in them, of this module's own."""
-    return views_template()
+    return small_views_template()
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_what_was_changed_there_is_put_right_and_shown(server: DatadogServer) ->
     assert "    options.thresholds.critical: 3 → 1\n" in dry.stdout
     assert "    tags: 4 of them → 5 of them\n" in dry.stdout or '"severity:page"' in dry.stdout
     assert "    widgets[0].definition.widgets: 7 of them → 8 of them\n" in dry.stdout
-    assert "Nothing was changed" in dry.stderr
+    assert "Nothing was changed at" in dry.stderr
     assert actions(real, "unchanged") == {"monitor success_rate_low": "update", "dashboard overview": "update"}
     assert ours(server, "success_rate_low")["options"]["thresholds"] == {"critical": 1, "critical_recovery": 0}
     assert push()["changed"] == 0
