@@ -10,7 +10,7 @@ from typing import Any
 
 from dashboards.preview.colours import colour
 from dashboards.preview.fields import Look, looks
-from dashboards.preview.panels.annotations import LINE_PIXELS, draw_annotations, lines_of_words, place_annotations
+from dashboards.preview.panels.annotations import LINE_PIXELS, Mark, draw_annotations, lines_of_words, place_annotations
 from dashboards.preview.panels.drawing import Canvas, Drawing, message
 from dashboards.preview.panels.legend import Entry, Legend, draw_legend
 from dashboards.preview.panels.scales import FONT_SIZE, Scale, number_scale, time_label, time_scale
@@ -77,10 +77,11 @@ def draw_timeseries(canvas: Canvas) -> Drawing:
     _stack(series)
     legend = _legend(canvas, series)
     right_edge, bottom = canvas.width - legend.width, canvas.height - legend.height - _TIME_AXIS_HEIGHT
-    times = _times(canvas, _sides(series, _TOP, bottom), right_edge)
-    marks = place_annotations(canvas.annotations, times, is_named=canvas.panel.at[2] >= _NAMES_ANNOTATIONS)
-    top = _TOP + lines_of_words(marks) * LINE_PIXELS
+    # Words above the plot make it lower, and a lower plot may have other numbers beside it, which are wider or narrower.
+    top = _TOP + lines_of_words(_marks(canvas, _times(canvas, _sides(series, _TOP, bottom), right_edge))) * LINE_PIXELS
     sides = _sides(series, top, bottom)
+    times = _times(canvas, sides, right_edge)
+    marks = _marks(canvas, times)
     # Bars first: lines would be lost behind them.
     behind = [(one, scale) for scale, members in sides.values() for one in members if one.style == "bars"]
     before = [(one, scale) for scale, members in sides.values() for one in members if one.style != "bars"]
@@ -93,6 +94,10 @@ def draw_timeseries(canvas: Canvas) -> Drawing:
         legend.svg,
     ]
     return Drawing("".join(drawn))
+
+
+def _marks(canvas: Canvas, times: Scale) -> list[Mark]:
+    return place_annotations(canvas.annotations, times, is_named=canvas.panel.at[2] >= _NAMES_ANNOTATIONS)
 
 
 def read_series(canvas: Canvas) -> list[Series]:
