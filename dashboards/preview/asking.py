@@ -240,7 +240,7 @@ class _Session:
         wanted = list(self._wanted.get(name, ()))
         if wanted:
             for value in (value for value in wanted if value not in offered):
-                self.notes.append(f"{self._board.title}: the database offers no {name} {value!r}.")
+                self.notes.append(f"The database offers no {name} {value!r}.")
             return wanted
         if variable.get("includeAll"):
             return All(str(variable["allValue"])) if variable.get("allValue") else offered or [""]

@@ -391,7 +391,7 @@ def test_choices_narrow_what_is_asked(seeded_url: str, answers: list[BoardAnswer
 
     assert narrowed.chosen["Restaurant"] == f"{RESTAURANTS[0]} + nowhere"
     assert names == {"time", "objective", f"{RESTAURANTS[0]} success"}
-    assert narrowed.notes == ("Holdwatch overview: the database offers no restaurant 'nowhere'.",)
+    assert narrowed.notes == ("The database offers no restaurant 'nowhere'.",)
     assert answers[0].chosen["Restaurant"] == "All"
 
 

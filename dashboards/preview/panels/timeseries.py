@@ -77,8 +77,9 @@ def draw_timeseries(canvas: Canvas) -> Drawing:
     _stack(series)
     legend = _legend(canvas, series)
     right_edge, bottom = canvas.width - legend.width, canvas.height - legend.height - _TIME_AXIS_HEIGHT
-    # Words above the plot make it lower, and a lower plot may have other numbers beside it, which are wider or narrower.
-    top = _TOP + lines_of_words(_marks(canvas, _times(canvas, _sides(series, _TOP, bottom), right_edge))) * LINE_PIXELS
+    # Words above the plot make it lower, and a lower plot may have other numbers beside it.
+    without_words = _times(canvas, _sides(series, _TOP, bottom), right_edge)
+    top = _TOP + lines_of_words(_marks(canvas, without_words)) * LINE_PIXELS
     sides = _sides(series, top, bottom)
     times = _times(canvas, sides, right_edge)
     marks = _marks(canvas, times)
