@@ -166,18 +166,19 @@ def test_late_event_is_in_the_next_push(
 
 
 def test_restaurants_are_sent_when_asked_for(server: DatadogServer) -> None:
-    """Series cost money: single restaurants are sent for the asking, with the sums of all as they were."""
+    """Series cost money: single restaurants are sent for the asking, and all of them add up to all together."""
+
+    def restaurants() -> set[str]:
+        return {one for _, tags in server.points for one in tags if one.startswith("restaurant:")}
+
     push()
-    restaurants = {one for _, tags in server.points for one in tags if one.startswith("restaurant:")}
-    everybody = server.counted("holdwatch.requests", "restaurant:all")
-    assert restaurants == {"restaurant:all", "restaurant:none"}
+    assert restaurants() == {"restaurant:all", "restaurant:none"}
+    server.points.clear()
 
     push("--restaurants")
 
-    restaurants = {one for _, tags in server.points for one in tags if one.startswith("restaurant:")}
-    assert restaurants == {"restaurant:all", "restaurant:none", *(f"restaurant:{one}" for one in RESTAURANTS)}
-    assert server.counted("holdwatch.requests", "restaurant:all") == pytest.approx(everybody, abs=50)
-    assert server.counted("holdwatch.requests") == 2 * server.counted("holdwatch.requests", "restaurant:all")
+    assert restaurants() == {"restaurant:all", "restaurant:none", *(f"restaurant:{one}" for one in RESTAURANTS)}
+    assert server.counted("holdwatch.requests") == 2 * server.counted("holdwatch.requests", "restaurant:all") > 0
 
 
 def test_verdicts_arrive_as_the_database_has_them(server: DatadogServer, database: str) -> None:
