@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -48,7 +48,8 @@ def open_existing_database() -> Iterator[Database]:
     """
     with open_database(migrated=Settings.from_environ().database_url is None) as database:
         if not database.is_embedded:
-            with connect(database.url) as connection:
+            # The login of an operator may call the functions, and see nothing of what they stand on.
+            with connect(database.url) as connection, suppress(psycopg.errors.InsufficientPrivilege):
                 require_schema(connection)
                 _note_other_environment(connection, database)
         yield database

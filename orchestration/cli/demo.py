@@ -129,6 +129,7 @@ def _print_files(files: tuple[Path, ...]) -> None:
     table = Table("dashboard file", "load it into")
     for path in files:
         shown = path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path
-        table.add_row(str(shown), "Datadog" if "datadog" in path.parts else "Grafana")
+        tool = next((tool for tool in ("Datadog", "Prometheus") if tool.lower() in path.parts), "Grafana")
+        table.add_row(str(shown), tool)
     if files:
         results.print(table)

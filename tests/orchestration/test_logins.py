@@ -11,9 +11,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import sql
+from typer.testing import CliRunner
 
 from holds_core.database.connections import connect
 from orchestration import logins
+from orchestration.cli.app import app
 from orchestration.logins import LoginError, Role, grant, url_of
 
 
@@ -53,6 +55,26 @@ def test_login_reads_views_and_nothing_else(connection: psycopg.Connection, data
         own.execute("select * from analytics.some_view")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             own.execute("select 1 from holds.table_holds")
+
+
+def test_an_operator_switches_by_command(
+    connection: psycopg.Connection, database_url: str, person: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands ask for no more than the role has; what it has not is refused in one line."""
+    grant(connection, database_url, Role.HOLDS_OPERATOR, person)
+    own_url = url_of(database_url, Role.HOLDS_OPERATOR)
+    assert own_url is not None
+    monkeypatch.setenv("HOLDWATCH_DATABASE_URL", own_url)
+
+    switched = CliRunner().invoke(app, ["enforcement", "off", "--reason", "drill"])
+
+    assert switched.exit_code == 0, switched.output
+    assert connection.execute("select is_strict_conflicts_enabled, changed_by from holds.settings").fetchone() == (
+        False,
+        person,
+    )
+    refused = CliRunner().invoke(app, ["holds", "list"])
+    assert isinstance(refused.exception, psycopg.errors.InsufficientPrivilege)
 
 
 def test_repeating_keeps_the_password(connection: psycopg.Connection, database_url: str, person: str) -> None:
