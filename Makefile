@@ -77,6 +77,8 @@ check: $(VENV)/developing ## Format, lint, types, layering, SQL style, generated
 	$(BIN)/sqlfluff lint --processes 2 dbt_project
 	$(BIN)/sqlfluff lint --templater placeholder holds_core/sql
 	$(BIN)/holdwatch dashboards check --no-queries
+	$(BIN)/holdwatch flags registry --check
+	$(BIN)/holdwatch flags stale --strict
 
 .PHONY: check-full
 check-full: $(VENV)/developing check-tools ## What ops load, by every tool there is for it; a check that lacks its tool fails

@@ -5,6 +5,7 @@ A platform embeds this package; it needs psycopg and nothing else of holdwatch. 
 every step is an event in ``holds.observability_events``.
 """
 
+from holds_core import flags
 from holds_core.client import AsyncHoldClient, HoldClient, find_hold_conflicts
 from holds_core.enforcement import (
     assert_enforced,
@@ -13,6 +14,7 @@ from holds_core.enforcement import (
 )
 from holds_core.errors import (
     EnforcementError,
+    FlagError,
     HoldAccessError,
     HoldConflictError,
     HoldCutoffError,
@@ -43,6 +45,7 @@ __all__ = [
     "EnforcementError",
     "Event",
     "EventType",
+    "FlagError",
     "Hold",
     "HoldAccessError",
     "HoldClient",
@@ -68,6 +71,7 @@ __all__ = [
     "Table",
     "assert_enforced",
     "find_hold_conflicts",
+    "flags",
     "is_holds_strict_conflicts_enabled",
     "plan_candidates",
     "quote_tables_for_booking",

@@ -52,6 +52,8 @@ from holds_core.errors import (
 from holds_core.events.record import Event
 from holds_core.events.spool import EventSpool
 from holds_core.events.telemetry import Telemetry
+from holds_core.flags.client import Flags
+from holds_core.flags.model import Flag
 from holds_core.models import DEFAULT_TIME_TO_LIVE, ConflictingWindow, Hold, HoldRequest
 
 RECORD_DEADLINE = timedelta(seconds=2)
@@ -92,6 +94,11 @@ def _bringing_over(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> Call
             spool.drain(connection)
 
     return bring
+
+
+def _spooling(flags: Flags | None) -> Callable[[], bool] | None:
+    """Return what says whether events may wait on disk; None where nobody has flags."""
+    return None if flags is None else lambda: flags.is_on(Flag.SPOOL, default=True)
 
 
 def _answer(row: tuple[Any, ...] | None) -> Any:
@@ -170,7 +177,12 @@ class HoldClient:
     """
 
     def __init__(
-        self, pool: ConnectionPool[Any], *, deadline: timedelta = DEFAULT_DEADLINE, spool: EventSpool | None = None
+        self,
+        pool: ConnectionPool[Any],
+        *,
+        deadline: timedelta = DEFAULT_DEADLINE,
+        spool: EventSpool | None = None,
+        flags: Flags | None = None,
     ) -> None:
         """Use a pool of autocommit connections, as :meth:`connect` makes one.
 
@@ -179,10 +191,11 @@ class HoldClient:
             deadline: How long a call may take.
             spool: Where events wait that the database did not take; :func:`~holds_core.events.spool.default_spool`
                 unless given.
+            flags: The feature flags to heed; None means the defaults.
         """
         self._pool = pool
         self._deadline = deadline
-        self._telemetry = Telemetry(spool, _bringing_over(pool))
+        self._telemetry = Telemetry(spool, _bringing_over(pool), _spooling(flags))
 
     @classmethod
     @contextmanager
@@ -193,6 +206,7 @@ class HoldClient:
         max_connections: int = 10,
         deadline: timedelta = DEFAULT_DEADLINE,
         spool: EventSpool | None = None,
+        flags: Flags | None = None,
         transaction_pooling: bool = False,
     ) -> Iterator[Self]:
         """Open a pool to the database at ``url`` for the length of the block.
@@ -202,13 +216,14 @@ class HoldClient:
             max_connections: Most connections at once.
             deadline: How long a call may take.
             spool: See :meth:`__init__`.
+            flags: See :meth:`__init__`.
             transaction_pooling: Say True where ``url`` leads through a pooler that hands a server's connection from
                 transaction to transaction (PgBouncer's transaction mode, Supabase's port 6543): then nothing is
                 prepared, and no session setting is relied on.
         """
         parameters = _connection_parameters(url, deadline, transaction_pooling=transaction_pooling)
         with ConnectionPool(url, min_size=1, max_size=max_connections, kwargs=parameters, open=False) as pool:
-            client = cls(pool, deadline=deadline, spool=spool)
+            client = cls(pool, deadline=deadline, spool=spool, flags=flags)
             client._telemetry.drain_in_background()
             yield client
             client._telemetry.drain()
@@ -294,11 +309,17 @@ class HoldClient:
         return int(self._ask(Call("expire_table_holds", {"limit": limit}, self._deadline)))
 
     def find_conflicts(
-        self, table_ids: Sequence[UUID], starts_at: datetime, ends_at: datetime, booking_id: UUID | None = None
+        self,
+        table_ids: Sequence[UUID],
+        starts_at: datetime,
+        ends_at: datetime,
+        booking_id: UUID | None = None,
+        *,
+        deadline: timedelta | None = None,
     ) -> list[ConflictingWindow]:
-        """See :func:`find_hold_conflicts`."""
-        call = Call("find_hold_conflicts", find_parameters(table_ids, starts_at, ends_at, booking_id), self._deadline)
-        return _windows(self._ask(call))
+        """See :func:`find_hold_conflicts`; ``deadline`` as for :meth:`place`."""
+        parameters = find_parameters(table_ids, starts_at, ends_at, booking_id)
+        return _windows(self._ask(Call("find_hold_conflicts", parameters, deadline or self._deadline)))
 
     def record(self, event: Event) -> bool:
         """Record an event; return whether it is stored, or kept in the spool until it can be.
@@ -358,12 +379,17 @@ class AsyncHoldClient:
     """The same as :class:`HoldClient`, for asyncio."""
 
     def __init__(
-        self, pool: AsyncConnectionPool[Any], *, deadline: timedelta = DEFAULT_DEADLINE, spool: EventSpool | None = None
+        self,
+        pool: AsyncConnectionPool[Any],
+        *,
+        deadline: timedelta = DEFAULT_DEADLINE,
+        spool: EventSpool | None = None,
+        flags: Flags | None = None,
     ) -> None:
         """See :meth:`HoldClient.__init__`."""
         self._pool = pool
         self._deadline = deadline
-        self._telemetry = Telemetry(spool, _bringing_over(pool))
+        self._telemetry = Telemetry(spool, _bringing_over(pool), _spooling(flags))
 
     @classmethod
     @asynccontextmanager
@@ -374,6 +400,7 @@ class AsyncHoldClient:
         max_connections: int = 10,
         deadline: timedelta = DEFAULT_DEADLINE,
         spool: EventSpool | None = None,
+        flags: Flags | None = None,
         transaction_pooling: bool = False,
     ) -> AsyncIterator[Self]:
         """See :meth:`HoldClient.connect`."""
@@ -381,7 +408,7 @@ class AsyncHoldClient:
         async with AsyncConnectionPool(
             url, min_size=1, max_size=max_connections, kwargs=parameters, open=False
         ) as pool:
-            client = cls(pool, deadline=deadline, spool=spool)
+            client = cls(pool, deadline=deadline, spool=spool, flags=flags)
             client._telemetry.drain_in_background()
             yield client
             await asyncio.to_thread(client._telemetry.drain)
@@ -418,11 +445,17 @@ class AsyncHoldClient:
         return int(await self._ask(Call("expire_table_holds", {"limit": limit}, self._deadline)))
 
     async def find_conflicts(
-        self, table_ids: Sequence[UUID], starts_at: datetime, ends_at: datetime, booking_id: UUID | None = None
+        self,
+        table_ids: Sequence[UUID],
+        starts_at: datetime,
+        ends_at: datetime,
+        booking_id: UUID | None = None,
+        *,
+        deadline: timedelta | None = None,
     ) -> list[ConflictingWindow]:
-        """See :func:`find_hold_conflicts`."""
-        call = Call("find_hold_conflicts", find_parameters(table_ids, starts_at, ends_at, booking_id), self._deadline)
-        return _windows(await self._ask(call))
+        """See :meth:`HoldClient.find_conflicts`."""
+        parameters = find_parameters(table_ids, starts_at, ends_at, booking_id)
+        return _windows(await self._ask(Call("find_hold_conflicts", parameters, deadline or self._deadline)))
 
     async def record(self, event: Event) -> bool:
         """See :meth:`HoldClient.record`."""

@@ -60,10 +60,11 @@ def enforcement_status(connection: psycopg.Connection[Any]) -> EnforcementStatus
 def set_hold_conflict_enforcement(
     connection: psycopg.Connection[Any], *, enabled: bool, reason: str, on_overlap: OnOverlap = "refuse"
 ) -> bool:
-    """Switch strict conflicts on or off for the whole database; return what is in force now.
+    """The kill switch: strict conflicts off for the whole database, or back on; return what is in force now.
 
-    Off takes effect at once: later holds that overlap are stored unenforced, and recorded as what strict mode would
-    have refused. On waits for holds that are being placed. Either is recorded as ``capacity.enforcement.changed``.
+    Off needs nobody's approval and takes effect at once: later holds that overlap are stored unenforced, and recorded
+    as what strict mode would have refused. On brings back what is approved, and waits for holds that are being placed.
+    Either is recorded as ``capacity.enforcement.changed``, and on the trail of the flag ``holds.strictConflicts``.
 
     Args:
         connection: As ``holds_operator``, or the owner.
@@ -80,10 +81,40 @@ def set_hold_conflict_enforcement(
     return bool(_change(connection, "set_hold_conflict_enforcement", parameters))
 
 
+def switch_restaurant_enforcement(
+    connection: psycopg.Connection[Any],
+    *,
+    restaurant_id: UUID,
+    enabled: bool,
+    reason: str,
+    on_overlap: OnOverlap = "refuse",
+) -> bool:
+    """Switch strict conflicts off for one restaurant, or take that back; the kill switch, for it alone.
+
+    Args:
+        connection: As ``holds_operator``, or the owner.
+        restaurant_id: The restaurant.
+        enabled: False takes effect at once. True brings back what is approved for it, or its bucket.
+        reason: Why; it is recorded with the login that switched.
+        on_overlap: See :func:`set_hold_conflict_enforcement`.
+
+    Returns:
+        Whether it is strict now.
+
+    Raises:
+        HoldsError: As :func:`set_hold_conflict_enforcement`.
+    """
+    parameters = {"restaurant_id": restaurant_id, "enabled": enabled, "reason": reason, "on_overlap": on_overlap}
+    return bool(_change(connection, "switch_restaurant_enforcement", parameters))
+
+
 def set_hold_conflict_rollout(
     connection: psycopg.Connection[Any], *, percentage: int, reason: str, on_overlap: OnOverlap = "refuse"
 ) -> int:
     """Make so many in a hundred restaurants strict, by bucket; return what is in force now.
+
+    The owner's alone, without approval, and on the trail as such; people ask for a change of the flag
+    ``holds.strictConflicts``.
 
     Raising it adds restaurants and removes none (:func:`holds_core.rollout.rollout_bucket`). Raises as
     :func:`set_hold_conflict_enforcement` does, and HoldRequestError where it is not 0 to 100.
@@ -101,6 +132,8 @@ def set_restaurant_enforcement(
     on_overlap: OnOverlap = "refuse",
 ) -> bool:
     """Make one restaurant strict or not, whatever its bucket; None gives it back to its bucket.
+
+    The owner's alone, as :func:`set_hold_conflict_rollout`.
 
     Returns:
         Whether it is strict now: the kill switch is above it.
@@ -121,10 +154,13 @@ def set_hold_rate_limit(
 ) -> None:
     """Limit how many holds a restaurant may place: a bucket of ``max_holds`` that refills in ``per_seconds``.
 
+    The owner's alone, without approval, and on the trail as such; people ask for a change of the flag
+    ``holds.rateLimit``.
+
     Args:
-        connection: As ``holds_operator``, or the owner.
+        connection: As the owner.
         max_holds: None takes the limit away; for one restaurant, gives it back to the default.
-        per_seconds: At most a day.
+        per_seconds: At most a day; to the millisecond.
         restaurant_id: One restaurant; None sets the default of all.
 
     Raises:

@@ -18,6 +18,12 @@
     ├── EnforcementError                overlaps are not, or not surely, refused
     ├── MigrationError                  the schema is missing, or cannot be brought up to date
     │   └── SchemaBehindError           the schema, or an API's cache of it, is older than this program
+    ├── FlagError                       a feature flag, or a change of one, is not as it has to be
+    │   ├── FlagDefinitionError         a definition makes no sense
+    │   ├── FlagRequestError            a change asks for something impossible (also a ValueError)
+    │   ├── FlagAccessError             this person may not do that to this change
+    │   ├── FlagStateError              the change, or the flag, has gone on since
+    │   └── FlagUnsafeError             the change would make an unsafe combination
     └── SettingsError                   an environment variable makes no sense
 """
 
@@ -140,6 +146,30 @@ class SchemaBehindError(MigrationError):
     """The schema, or an API's cache of it, is older than this program. Migrate the one, or reload the other."""
 
 
+class FlagError(HoldsError):
+    """A feature flag, or a change of one, is not as it has to be."""
+
+
+class FlagDefinitionError(FlagError):
+    """A definition of a flag makes no sense."""
+
+
+class FlagRequestError(FlagError, ValueError):
+    """A change of a flag asks for something impossible."""
+
+
+class FlagAccessError(FlagError):
+    """This person may not do that to this change of a flag."""
+
+
+class FlagStateError(FlagError):
+    """The change, or the flag itself, has gone on since. Look at it again."""
+
+
+class FlagUnsafeError(FlagError):
+    """The change would make an unsafe combination of flags."""
+
+
 class SettingsError(HoldsError):
     """An environment variable has a value that means nothing."""
 
@@ -161,6 +191,14 @@ _REQUEST_BY_CONSTRAINT = {
     "maintenance_windows_reason": "Maintenance needs a reason: whoever misses an alert will ask.",
 }
 """What a caller asked for in vain, in words; the server would name the constraint alone."""
+
+_FLAG_REFUSALS: dict[str, type[FlagError]] = {
+    "flag_changes_value": FlagRequestError,
+    "flag_changes_actor": FlagAccessError,
+    "flag_changes_state": FlagStateError,
+    "flag_changes_unsafe": FlagUnsafeError,
+}
+"""How the functions that change flags say no: in words of ours, under a constraint's name."""
 
 _BY_CODE: dict[str, type[HoldsError]] = {
     "23P01": HoldConflictError,  # exclusion_violation
@@ -205,6 +243,8 @@ def meaning_of(  # noqa: PLR0911  a table, one row a line
         message: The server's message, for errors whose words are ours or blame the caller.
         hint: The server's hint.
     """
+    if (refusal := _FLAG_REFUSALS.get(constraint or "")) is not None:
+        return refusal(_sentence(message, hint))
     meaning = _BY_CONSTRAINT.get(constraint or "") or _BY_CODE.get(code)
     if meaning is not None:
         return meaning()
@@ -223,6 +263,11 @@ def meaning_of(  # noqa: PLR0911  a table, one row a line
     if code == "55000":
         return EnforcementError([". ".join(part.rstrip(".") for part in (message, hint) if part)])
     return None
+
+
+def _sentence(*parts: str | None) -> str:
+    said = ". ".join(part.rstrip(".") for part in parts if part)
+    return f"{said[:1].upper()}{said[1:]}."
 
 
 def translate(error: psycopg.Error) -> HoldsError | None:

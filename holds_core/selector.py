@@ -7,10 +7,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
-from typing import Any, Protocol
-from uuid import uuid5
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID, uuid5
 
 from holds_core.errors import (
     HoldConflictError,
@@ -24,12 +27,26 @@ from holds_core.errors import (
 )
 from holds_core.events.record import Event
 from holds_core.events.types import EventType
+from holds_core.flags.client import Flags
+from holds_core.flags.model import Flag
+from holds_core.flags.values import FlagValue
 from holds_core.models import Candidate, ConflictingWindow, Hold, HoldRequest, Quote, QuoteRequest
 from holds_core.seating import CandidatePlan, later, seating_ends_at
 
 
 class HoldPlacer(Protocol):
     """What places holds and records events: :class:`~holds_core.client.HoldClient`, or its twin over Supabase's API."""
+
+    def find_conflicts(
+        self,
+        table_ids: Sequence[UUID],
+        starts_at: datetime,
+        ends_at: datetime,
+        booking_id: UUID | None = None,
+        *,
+        deadline: timedelta | None = None,
+    ) -> list[ConflictingWindow]:
+        """See :meth:`holds_core.client.HoldClient.find_conflicts`; asked where ``selector.lookahead`` is on."""
 
     def place(self, request: HoldRequest, *, attempt: int = 1, deadline: timedelta | None = None) -> Hold:
         """See :meth:`holds_core.client.HoldClient.place`."""
@@ -40,6 +57,17 @@ class HoldPlacer(Protocol):
 
 class AsyncHoldPlacer(Protocol):
     """The same for asyncio."""
+
+    async def find_conflicts(
+        self,
+        table_ids: Sequence[UUID],
+        starts_at: datetime,
+        ends_at: datetime,
+        booking_id: UUID | None = None,
+        *,
+        deadline: timedelta | None = None,
+    ) -> list[ConflictingWindow]:
+        """See :meth:`holds_core.client.HoldClient.find_conflicts`."""
 
     async def place(self, request: HoldRequest, *, attempt: int = 1, deadline: timedelta | None = None) -> Hold:
         """See :meth:`holds_core.client.HoldClient.place`."""
@@ -58,11 +86,52 @@ client asks again by itself, and gives up early only where a lock is in the way.
 SOURCE = "capacity.selector"
 
 
+class _Ways(NamedTuple):
+    """How a search goes about it, where feature flags say otherwise than the request or the code.
+
+    Attributes:
+        maximum_combined: Most tables pushed together.
+        maximum_attempts: Candidates tried before giving up.
+        most_repeats: How often a candidate whose answer was lost is asked for again.
+        looks_ahead: Whether taken tables are asked for, and left out, before any is tried.
+        flags: What was asked and answered, for the events of the search; empty where there are no flags.
+    """
+
+    maximum_combined: int
+    maximum_attempts: int
+    most_repeats: int = MOST_REPEATS
+    looks_ahead: bool = False
+    flags: Mapping[str, FlagValue] = MappingProxyType({})
+
+
+def _ways(request: QuoteRequest, flags: Flags | None) -> _Ways:
+    if flags is None:
+        return _Ways(request.maximum_combined, request.maximum_attempts)
+    restaurant_id = request.restaurant_id
+    combines = flags.is_on(Flag.COMBINATIONS, restaurant_id, default=True)
+    repeats = flags.is_on(Flag.REPEAT_LOST_ANSWERS, restaurant_id, default=True)
+    looks_ahead = flags.is_on(Flag.LOOKAHEAD, restaurant_id, default=False)
+    limit = flags.number(Flag.ATTEMPT_LIMIT, restaurant_id, default=0)
+    return _Ways(
+        request.maximum_combined if combines else min(1, request.maximum_combined),
+        min(limit, request.maximum_attempts) if limit > 0 else request.maximum_attempts,
+        MOST_REPEATS if repeats else 0,
+        looks_ahead,
+        {
+            Flag.COMBINATIONS: combines,
+            Flag.REPEAT_LOST_ANSWERS: repeats,
+            Flag.LOOKAHEAD: looks_ahead,
+            Flag.ATTEMPT_LIMIT: limit,
+        },
+    )
+
+
 @dataclass
 class _Search:
     """The state of one search: what comes next, what has been in the way, and how it ended."""
 
     request: QuoteRequest
+    ways: _Ways
     attempts: int = 0
     refusals: int = 0
     hold: Hold | None = None
@@ -73,6 +142,7 @@ class _Search:
     _is_exhausted: bool = False
     _is_any_cut_off: bool = False
     _candidate: Candidate | None = None
+    _best: Candidate | None = None
     _unanswered: set[Candidate] = field(default_factory=set)
     _repeats_left: int = 0
     _is_to_be_repeated: bool = False
@@ -84,14 +154,23 @@ class _Search:
             raise HoldRequestError("A buffer cannot be negative.")
         self.ends_at = seating_ends_at(request.starts_at, request.party_size, request.ends_at, request.turn_times)
         self.held_until = later(self.ends_at, request.buffer)
-        self._plan = CandidatePlan(
-            request.tables, request.party_size, request.maximum_combined, request.blocked_table_ids
-        )
+        self._plan = self._new_plan()
         self.planner_ms = self._elapsed_ms()
 
     def remaining(self) -> timedelta:
         """Return how long the next try may take."""
         return max(self.request.deadline - timedelta(milliseconds=self._elapsed_ms()), SHORTEST_TRY)
+
+    def tables_to_look_at(self) -> list[UUID]:
+        """Return the tables to ask about before any is tried; none where the search does not look ahead."""
+        if not self.ways.looks_ahead:
+            return []
+        return [table.id for table in self.request.tables if table.id not in self.request.blocked_table_ids]
+
+    def leave_out(self, taken: Sequence[ConflictingWindow]) -> None:
+        """Try none of the tables that are taken. Only placing a hold decides, so what is free may not be any more."""
+        self._best = next(self._new_plan(), None)
+        self._plan.leave_out(window.table_id for window in taken)
 
     def next_request(self) -> HoldRequest | None:
         """Return the next hold to try, or None where the search has ended."""
@@ -102,16 +181,19 @@ class _Search:
             self._is_to_be_repeated = False
             return self._hold_request()
         self._candidate = self._next_candidate()
+        if self._candidate is None and self.attempts == 0:
+            # All are taken, perhaps by the hold that this very quote got when it was asked for before: its key knows.
+            self._candidate, self._best = self._best, None
         if self._candidate is None:
             is_full = self._plan.is_complete and not self._is_any_cut_off
             self._end("no_capacity" if is_full else "attempts_exhausted")
-        elif self.attempts >= self.request.maximum_attempts:
+        elif self.attempts >= self.ways.maximum_attempts:
             self._end("attempts_exhausted")
         elif is_time_over:
             self._end("deadline")
         else:
             self.attempts += 1
-            self._repeats_left = MOST_REPEATS
+            self._repeats_left = self.ways.most_repeats
             return self._hold_request()
         return None
 
@@ -151,6 +233,8 @@ class _Search:
             "attempts": self.attempts,
             "partySize": self.request.party_size,
         }
+        if self.ways.flags:
+            context["flags"] = dict(self.ways.flags)
         if self.hold is not None:
             context |= {"holdId": str(self.hold.id), "tableIds": [str(table_id) for table_id in self.hold.table_ids]}
         else:
@@ -187,6 +271,10 @@ class _Search:
             planner_ms=self.planner_ms,
             is_event_recorded=is_event_recorded,
         )
+
+    def _new_plan(self) -> CandidatePlan:
+        request = self.request
+        return CandidatePlan(request.tables, request.party_size, self.ways.maximum_combined, request.blocked_table_ids)
 
     def _next_candidate(self) -> Candidate | None:
         began_ms = self._elapsed_ms()
@@ -231,7 +319,7 @@ class _Search:
         return (time.monotonic() - self._started) * 1000
 
 
-def quote_tables_for_booking(client: HoldPlacer, request: QuoteRequest) -> Quote:
+def quote_tables_for_booking(client: HoldPlacer, request: QuoteRequest, flags: Flags | None = None) -> Quote:
     """Hold the best free tables for a booking.
 
     Candidates are tried in the order of a :class:`~holds_core.seating.CandidatePlan`. One that another booking holds is
@@ -241,6 +329,11 @@ def quote_tables_for_booking(client: HoldPlacer, request: QuoteRequest) -> Quote
     It is safe to repeat under its idempotency key, and never makes two holds: a try whose answer was lost is asked for
     again, and what it got is found by that, by the next candidate, or by the next quote with this key.
 
+    Args:
+        client: What places the holds.
+        request: The booking.
+        flags: The feature flags to heed, as they are when the search begins; None means the defaults.
+
     Returns:
         The quote; ``hold`` is None where the booking got no tables, and ``skip_reason`` says why. Skipping is not an
         exception: a full restaurant is an everyday answer.
@@ -248,7 +341,12 @@ def quote_tables_for_booking(client: HoldPlacer, request: QuoteRequest) -> Quote
     Raises:
         HoldRequestError: The request makes no sense, whichever tables are tried.
     """
-    search = _Search(request)
+    search = _Search(request, _ways(request, flags))
+    if tables := search.tables_to_look_at():
+        # To know what is taken saves tries; not to know it costs nothing but those.
+        with suppress(HoldsError):
+            window = (request.starts_at, search.held_until)
+            search.leave_out(client.find_conflicts(tables, *window, request.booking_id, deadline=search.remaining()))
     while (candidate := search.next_request()) is not None:
         try:
             search.hold = client.place(candidate, attempt=search.attempts, deadline=search.remaining())
@@ -257,9 +355,17 @@ def quote_tables_for_booking(client: HoldPlacer, request: QuoteRequest) -> Quote
     return search.quote(is_event_recorded=client.record(search.event()))
 
 
-async def quote_tables_for_booking_async(client: AsyncHoldPlacer, request: QuoteRequest) -> Quote:
+async def quote_tables_for_booking_async(
+    client: AsyncHoldPlacer, request: QuoteRequest, flags: Flags | None = None
+) -> Quote:
     """The same as :func:`quote_tables_for_booking`, for asyncio."""
-    search = _Search(request)
+    search = _Search(request, _ways(request, flags))
+    if tables := search.tables_to_look_at():
+        with suppress(HoldsError):
+            window = (request.starts_at, search.held_until)
+            search.leave_out(
+                await client.find_conflicts(tables, *window, request.booking_id, deadline=search.remaining())
+            )
     while (candidate := search.next_request()) is not None:
         try:
             search.hold = await client.place(candidate, attempt=search.attempts, deadline=search.remaining())

@@ -48,6 +48,8 @@ from holds_core.errors import (
 from holds_core.events.record import Event
 from holds_core.events.spool import EventRefusedError, EventSpool
 from holds_core.events.telemetry import Telemetry
+from holds_core.flags.client import Flags
+from holds_core.flags.model import Flag
 from holds_core.models import DEFAULT_TIME_TO_LIVE, ConflictingWindow, Hold, HoldRequest
 
 RECORD_DEADLINE = timedelta(seconds=2)
@@ -73,11 +75,13 @@ class SupabaseHoldClient:
         *,
         deadline: timedelta = DEFAULT_DEADLINE,
         spool: EventSpool | None = None,
+        flags: Flags | None = None,
     ) -> None:
         """Use a client of the API, set to the schema ``holds``, as :meth:`connect` makes one."""
         self._api = api
         self._deadline = deadline
-        self._telemetry = Telemetry(spool, self._bring)
+        may_spool = None if flags is None else lambda: flags.is_on(Flag.SPOOL, default=True)
+        self._telemetry = Telemetry(spool, self._bring, may_spool)
 
     @classmethod
     @contextmanager
@@ -88,6 +92,7 @@ class SupabaseHoldClient:
         *,
         deadline: timedelta = DEFAULT_DEADLINE,
         spool: EventSpool | None = None,
+        flags: Flags | None = None,
     ) -> Iterator[Self]:
         """Open connections to the API for the length of the block.
 
@@ -96,6 +101,7 @@ class SupabaseHoldClient:
             key: Of a role that has been granted ``holds_app``; as a rule the service key. It is never logged.
             deadline: How long a call may take.
             spool: Where events wait that could not be recorded.
+            flags: The feature flags to heed; None means the defaults.
 
         Raises:
             HoldAccessError: The key is empty.
@@ -110,7 +116,7 @@ class SupabaseHoldClient:
             base_url=url, headers=headers | profile, timeout=deadline.total_seconds(), event_hooks=hooks
         ) as session:
             api = SyncPostgrestClient(url, schema="holds", headers=headers, http_client=session, retry_enabled=False)
-            client = cls(api, deadline=deadline, spool=spool)
+            client = cls(api, deadline=deadline, spool=spool, flags=flags)
             client._telemetry.drain_in_background()
             yield client
             client.drain()
@@ -154,10 +160,17 @@ class SupabaseHoldClient:
         return self._call("release_table_hold", change_parameters(hold_id), hold_from)
 
     def find_conflicts(
-        self, table_ids: Sequence[UUID], starts_at: datetime, ends_at: datetime, booking_id: UUID | None = None
+        self,
+        table_ids: Sequence[UUID],
+        starts_at: datetime,
+        ends_at: datetime,
+        booking_id: UUID | None = None,
+        *,
+        deadline: timedelta | None = None,
     ) -> list[ConflictingWindow]:
-        """See :func:`holds_core.client.find_hold_conflicts`."""
-        call = Call("find_hold_conflicts", find_parameters(table_ids, starts_at, ends_at, booking_id), self._deadline)
+        """See :meth:`holds_core.client.HoldClient.find_conflicts`."""
+        parameters = find_parameters(table_ids, starts_at, ends_at, booking_id)
+        call = Call("find_hold_conflicts", parameters, deadline or self._deadline)
         return [conflicting_window_from(row_from(row)) for row in self._data(call)]
 
     def is_strict_conflicts_enabled(self) -> bool:

@@ -1,4 +1,4 @@
-"""What has to be done now and then: end what is over, say what is double-booked, store what waits."""
+"""What has to be done now and then: end what is over, say what is double-booked or unsafe, store what waits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from holds_core.database.queries import query
 from holds_core.enforcement import detect_double_bookings
 from holds_core.errors import raise_translated
 from holds_core.events.spool import EventSpool
+from holds_core.flags.changes import tend_flags
 
 _BATCH = 1000
 
@@ -25,12 +26,16 @@ class SweepReport:
         double_bookings: Double bookings that were recorded, each for the first time.
         drained: Events that came from the spool into the database.
         rejected: Spooled events that the database refuses; set aside in the spool's folder.
+        ended_flag_changes: Requests and break-glass changes of flags whose time was over.
+        flag_contradictions: Unsafe combinations of flags that stand, recorded every quarter of an hour.
     """
 
     expired: int
     double_bookings: int
     drained: int
     rejected: int
+    ended_flag_changes: int
+    flag_contradictions: int
 
 
 def sweep_holds(connection: psycopg.Connection[Any], spool: EventSpool) -> SweepReport:
@@ -53,7 +58,8 @@ def sweep_holds(connection: psycopg.Connection[Any], spool: EventSpool) -> Sweep
     # What a double booking is must not wait for a spool, in whatever state that is.
     double_bookings = detect_double_bookings(connection)
     drained = spool.drain(connection)
-    return SweepReport(expired, double_bookings, drained.drained, drained.rejected)
+    ended, contradictions = tend_flags(connection)
+    return SweepReport(expired, double_bookings, drained.drained, drained.rejected, ended, contradictions)
 
 
 def _sweep(connection: psycopg.Connection[Any]) -> tuple[int, int]:

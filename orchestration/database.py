@@ -13,6 +13,7 @@ import psycopg
 from holds_core.database.connections import connect
 from holds_core.database.migrations import MigrationReport, has_schema, migrate, require_schema, stored_environment
 from holds_core.database.settings import Environment, Settings
+from holds_core.flags.syncing import sync_definitions
 from orchestration.paths import state_dir
 from orchestration.server.lease import ServerLease
 
@@ -34,9 +35,20 @@ class Database:
     environment: Environment
 
     def migrate(self) -> MigrationReport:
-        """Bring the schema up to date; see :func:`holds_core.database.migrations.migrate`."""
+        """Bring the schema and the definitions of flags up to date; see :func:`bring_up_to_date`."""
         with connect(self.url) as connection:
-            return migrate(connection, self.environment)
+            return bring_up_to_date(connection, self.environment)
+
+
+def bring_up_to_date(connection: psycopg.Connection, environment: Environment) -> MigrationReport:
+    """Bring a database to this release: its schema, the partitions for new events, and the definitions of flags.
+
+    Raises:
+        MigrationError: See :func:`holds_core.database.migrations.migrate`.
+    """
+    report = migrate(connection, environment)
+    sync_definitions(connection)
+    return report
 
 
 @contextmanager
@@ -92,7 +104,7 @@ def _set_up_or_require(database: Database) -> None:
             migrate(connection, database.environment)  # nothing to apply: new days' partitions alone
             _note_other_environment(connection, database)
             return
-        migrate(connection, database.environment)
+        bring_up_to_date(connection, database.environment)
         where = connection.info
         _log.warning(
             "Made the schema of holdwatch in the database %s on %s, for the environment %s.",

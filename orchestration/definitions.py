@@ -7,6 +7,7 @@
           └─ analytics/*           dbt: staging, intermediate, rollups, views, and their tests
               └─ views gate        critical expectations block the files
                   └─ dashboards/*  what ops load
+    flags/*                        the page about feature flags, and what they are everywhere
 """
 
 from __future__ import annotations

@@ -21,6 +21,12 @@ from holds_core.database.settings import Settings
 from holds_core.enforcement import enforcement_problems, enforcement_status
 from holds_core.errors import HoldsError
 from holds_core.events.spool import EventSpool, default_spool
+from holds_core.flags.contradictions import find_contradictions
+from holds_core.flags.evaluation import FlagState
+from holds_core.flags.loading import packaged_definitions
+from holds_core.flags.snapshot import read_snapshot
+from holds_core.flags.trail import verify_trail
+from holds_core.flags.variables import read_variables
 from orchestration.paths import state_dir
 from orchestration.rollups import REFRESH_AT_EVENTS, rolled_up_to, waiting_events
 from orchestration.server.lease import ServerLease
@@ -120,6 +126,7 @@ def _database() -> Iterator[Diagnosis]:
             _partitions,
             _quarantine,
             _rollups,
+            _flags,
         ):
             yield _examined(check, connection)
 
@@ -147,6 +154,22 @@ def _environment(connection: psycopg.Connection) -> Diagnosis:
         remedy = f"Unset the variable, or: holdwatch db migrate --change-environment {wanted}"
         return Diagnosis("environment", State.WARNING, found, remedy)
     return Diagnosis("environment", State.OK, f"the database serves {stored}")
+
+
+def _flags(connection: psycopg.Connection) -> Diagnosis:
+    verdict = verify_trail(connection)
+    if verdict.problems:
+        return Diagnosis("flags", State.FAILED, verdict.problems[0], "Look into it: holdwatch flags verify")
+    snapshot = read_snapshot(connection)
+    if snapshot.definitions != packaged_definitions():
+        found = "the definitions of flags in the database are of another release"
+        return Diagnosis("flags", State.WARNING, found, "holdwatch db migrate")
+    variables = read_variables(packaged_definitions())
+    state = FlagState(snapshot.definitions, snapshot.environment, variables, snapshot.overrides)
+    wrong = [*variables.problems, *(str(one) for one in find_contradictions(state))]
+    if wrong:
+        return Diagnosis("flags", State.WARNING, wrong[0], "Look into it: holdwatch flags audit")
+    return Diagnosis("flags", State.OK, f"{len(snapshot.definitions)} flags; their trail of {verdict.entries} is whole")
 
 
 def _enforcement(connection: psycopg.Connection) -> Diagnosis:

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from holds_core.errors import HoldsError
+from holds_core.errors import HoldAccessError, HoldsError
+from holds_core.flags.actors import list_actors, set_actor
 from orchestration.paths import state_dir
 
 _PERSON = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -51,8 +52,19 @@ class Grant:
     file: Path | None
 
 
-def grant(connection: psycopg.Connection, url: str, role: Role, person: str, *, is_embedded: bool = False) -> Grant:
+def grant(
+    connection: psycopg.Connection,
+    url: str,
+    role: Role,
+    person: str,
+    *,
+    is_embedded: bool = False,
+    alias_of: str | None = None,
+    is_service: bool = False,
+) -> Grant:
     """Let a login have a role; make the login where there is none. Harmless to repeat: a known password stays.
+
+    An operator is also somebody who may ask for changes of flags and approve them.
 
     Args:
         connection: To the database, as somebody who may create roles.
@@ -60,6 +72,9 @@ def grant(connection: psycopg.Connection, url: str, role: Role, person: str, *, 
         role: What it may do.
         person: The login's name.
         is_embedded: Whether it is the embedded server, whose port may change, and whose logins are this user's alone.
+        alias_of: The person whose login it is, where that is not its name: whose other logins do not approve what this
+            one asks for.
+        is_service: Whether an operator's login is a service's, that acts for people and says for whom.
 
     Raises:
         LoginError: The name cannot be a login's, or this connection may not create roles.
@@ -94,12 +109,33 @@ def grant(connection: psycopg.Connection, url: str, role: Role, person: str, *, 
                 sql.Identifier(connection.info.dbname), sql.Identifier(role)
             )
         )
-    except psycopg.errors.InsufficientPrivilege as error:
+        if role is Role.HOLDS_OPERATOR:
+            _make_actor(connection, person, alias_of, is_service=is_service)
+    except (psycopg.errors.InsufficientPrivilege, HoldAccessError) as error:
         raise LoginError(
             f"The login {connection.info.user!r} may not do this: it needs CREATEROLE, and the role {role} with the "
             "admin option. Let an administrator of the server run the command."
         ) from error
     return Grant(person, role, None if password is None else _write(folder, url, role, person, password))
+
+
+def _make_actor(connection: psycopg.Connection, login: str, alias_of: str | None, *, is_service: bool) -> None:
+    known = {actor.login for actor in list_actors(connection) if actor.is_active}
+    if login not in known or alias_of is not None or is_service:
+        set_actor(connection, login, person=alias_of, is_service=is_service)
+
+
+def url_of_person(url: str, role: Role, person: str, *, is_embedded: bool = False) -> str:
+    """Return the URL of a person's login that was given a role here.
+
+    Raises:
+        LoginError: None is known.
+    """
+    file = _folder(url, is_embedded=is_embedded) / f"{person}.{role}.url"
+    if not file.exists():
+        raise LoginError(f"No login of {person} is known here; make it with: holdwatch db grant {role} {person}")
+    login, _, _ = urlsplit(file.read_text().strip()).netloc.rpartition("@")
+    return _with_login(url, login)
 
 
 def url_of(url: str, role: Role, *, is_embedded: bool = False) -> str | None:

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from holds_core.database.connections import connect
-from holds_core.database.migrations import migrate
 from holds_core.database.settings import Environment
+from orchestration.database import bring_up_to_date
 from orchestration.dbt import run_dbt
 from orchestration.paths import state_dir
 from orchestration.server.lease import ServerLease
@@ -88,7 +88,7 @@ def whole_template(new_database: Callable[..., str]) -> str:
     """The name of a database with the newest schema and nothing in it."""
     url = new_database()
     with connect(url) as connection:
-        migrate(connection, Environment.DEV)
+        bring_up_to_date(connection, Environment.DEV)
     return urlsplit(url).path.removeprefix("/")
 
 

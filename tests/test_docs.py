@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
+from typer.testing import CliRunner
 
 from holds_core.events.types import EVENT_TYPES
+from orchestration import paths
+from orchestration.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -51,6 +56,40 @@ def test_holds_page_snippets_run(database_url: str, capsys: pytest.CaptureFixtur
         run(snippet, database_url=database_url, starts_at=starts_at, ends_at=starts_at + timedelta(hours=1), **names)
 
     assert capsys.readouterr().out.strip() == "[True]"
+
+
+def test_flags_page_snippet_runs(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What an application embeds, with the names that its reader has at hand."""
+    (snippet,) = blocks(ROOT / "docs" / "feature-flags" / "README.md", "python")
+    run(snippet, database_url=database_url, restaurant_id=uuid4())
+    assert capsys.readouterr().out.strip() == "default"
+
+
+def test_flags_page_commands_do_what_it_says(
+    database_url: str, connection: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the page alone: two people get logins, one asks, the other approves, and so on to the end of the page."""
+    monkeypatch.setattr(paths, "STATE_DIR", tmp_path)
+    page = "".join(blocks(ROOT / "docs" / "feature-flags" / "README.md", "console"))
+    # Logins are the whole server's: other tests may have an ann, too.
+    people = {name: f"{name}_{uuid4().hex[:8]}" for name in ("ann", "bob")}
+    commands = [shlex.split(line.removeprefix("$ holdwatch ")) for line in page.splitlines()]
+    try:
+        for command in commands:
+            arguments = [people.get(word, word) for word in command]
+            result = CliRunner().invoke(app, arguments, env={"HOLDWATCH_DATABASE_URL": database_url})
+            assert result.exit_code == 0, (command, result.output, result.exception)
+    finally:
+        for login in people.values():
+            connection.execute(sql.SQL("drop role if exists {}").format(sql.Identifier(login)))
+    assert len(commands) > 10
+    assert connection.execute(
+        "select flag, value, percentage, break_glass_value, is_killed from holds.flag_overrides order by flag"
+    ).fetchall() == [
+        ("holds.strictConflicts", None, None, None, False),
+        ("selector.attemptLimit", None, None, None, False),
+        ("selector.lookahead", True, 10, None, False),
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import os
 import socket
 import threading
@@ -117,6 +118,16 @@ class severed_after(_Timer):  # noqa: N801  read as a verb: with severed_after(c
 
     def __enter__(self) -> Self:
         _watch.add(self)
+        return self
+
+
+class severable(_Timer):  # noqa: N801
+    """Let another thread end whatever waits in the block, by ``fire()``."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        super().__init__(connection, math.inf)
+
+    def __enter__(self) -> Self:
         return self
 
 

@@ -109,11 +109,15 @@ class EventSpool:
         try:
             self._append(WAITING, _line_of(event))
         except (OSError, TypeError, ValueError) as error:
-            self.dropped = next(self._drops)
-            if _is_worth_saying(self.dropped):
-                _log.warning("%d events could not be spooled to %s: %s", self.dropped, self.directory, error)
+            self.drop(error)
             return False
         return True
+
+    def drop(self, why: object) -> None:
+        """Count an event that is not kept, and warn of how many there are by now."""
+        self.dropped = next(self._drops)
+        if _is_worth_saying(self.dropped):
+            _log.warning("%d events could not be spooled to %s: %s", self.dropped, self.directory, why)
 
     def depth(self) -> int:
         """Return how many events wait."""

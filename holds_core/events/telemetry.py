@@ -16,15 +16,22 @@ _DRAIN_PAUSE_SECONDS = 30.0
 class Telemetry:
     """A client's side of the spool. Never raises, whatever state the spool is in."""
 
-    def __init__(self, spool: EventSpool | None, bring: Callable[[EventSpool], object]) -> None:
+    def __init__(
+        self,
+        spool: EventSpool | None,
+        bring: Callable[[EventSpool], object],
+        may_keep: Callable[[], bool] | None = None,
+    ) -> None:
         """Use a spool, the machine's own unless one is given.
 
         Args:
             spool: Where events wait.
             bring: Drains it; raises nothing where the database is away.
+            may_keep: Asked before each event that would wait: False drops it, which is counted and warned of.
         """
         self.spool = default_spool() if spool is None else spool
         self._bring = bring
+        self._may_keep = may_keep
         self._is_draining = threading.Lock()
         # What an earlier process left behind is looked for at once.
         self._next_drain_at = time.monotonic()
@@ -32,6 +39,9 @@ class Telemetry:
 
     def keep(self, event: Event) -> bool:
         """Put an event into the spool; return whether it is there."""
+        if self._may_keep is not None and not self._may_keep():
+            self.spool.drop("the feature flag telemetry.spool is off")
+            return False
         self._may_be_waiting = True
         return self.spool.append(event)
 

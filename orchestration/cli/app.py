@@ -21,6 +21,7 @@ from orchestration.cli import (
     drill,
     enforcement,
     events,
+    flags,
     holds,
     maintenance,
     metrics,
@@ -55,6 +56,7 @@ app.command()(soak.soak)
 app.command()(doctor.doctor)
 app.add_typer(holds.app, name="holds")
 app.add_typer(enforcement.app, name="enforcement")
+app.add_typer(flags.app, name="flags")
 app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(events.app, name="events")
 app.add_typer(pipeline.app, name="pipeline")

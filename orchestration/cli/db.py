@@ -8,10 +8,9 @@ import typer
 
 from holds_core.database.connections import connect
 from holds_core.database.migrations import change_environment as store_environment
-from holds_core.database.migrations import migrate as migrate_schema
 from holds_core.database.settings import Environment, Settings
 from orchestration.cli.output import JsonOption, notes, print_json
-from orchestration.database import open_database, open_existing_database
+from orchestration.database import bring_up_to_date, open_database, open_existing_database
 from orchestration.errors import ServerError
 from orchestration.logins import LoginError, Role, url_of
 from orchestration.logins import grant as grant_role
@@ -106,14 +105,37 @@ def url(
 def grant(
     role: Annotated[Role, typer.Argument(help="What the login may do; docs/holds.md says what each role can call.")],
     person: Annotated[str, typer.Argument(help="The login's name: lower-case letters, digits and _.")],
+    alias_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PERSON", help="An operator's further login: whose it is. The two do not approve each other."
+        ),
+    ] = None,
+    service: Annotated[
+        bool, typer.Option("--service", help="An operator that acts for people, and says for whom with --for.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Let PERSON log in with a role and no more; a new login's password goes to a file that only you can read.
 
     Harmless to repeat; a login that exists keeps its password. To take it back, in psql: drop role PERSON.
+
+    A holds_operator may ask for changes of flags and approve those of others: holdwatch flags request … --as PERSON
     """
+    if (alias_of is not None or service) and role is not Role.HOLDS_OPERATOR:
+        raise typer.BadParameter("only a holds_operator is somebody's or a service", param_hint="--alias-of, --service")
+    if alias_of is not None and service:
+        raise typer.BadParameter("a service is nobody's alias", param_hint="--service")
     with open_existing_database() as database, connect(database.url) as connection:
-        granted = grant_role(connection, database.url, role, person, is_embedded=database.is_embedded)
+        granted = grant_role(
+            connection,
+            database.url,
+            role,
+            person,
+            is_embedded=database.is_embedded,
+            alias_of=alias_of,
+            is_service=service,
+        )
     if json:
         print_json({"person": person, "role": role, "file": None if granted.file is None else str(granted.file)})
         return
@@ -138,7 +160,7 @@ def migrate(
     switch serve. Later ones leave it, unless told with --change-environment.
     """
     with open_database(migrated=False) as database, connect(database.url) as connection:
-        report = migrate_schema(connection, change_environment or database.environment)
+        report = bring_up_to_date(connection, change_environment or database.environment)
         if change_environment is not None:
             store_environment(connection, change_environment)
     environment = change_environment or report.environment

@@ -5,30 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import psycopg
 import typer
 
 from holds_core import set_hold_conflict_enforcement
-from holds_core.database.connections import connect
 from holds_core.enforcement import (
     OnOverlap,
     enforcement_problems,
     enforcement_status,
-    set_hold_conflict_rollout,
-    set_restaurant_enforcement,
+    switch_restaurant_enforcement,
 )
+from orchestration.cli.acting import AsOption, connected
 from orchestration.cli.output import JsonOption, print_json
-from orchestration.database import open_existing_database
 
 app = typer.Typer(
     no_args_is_help=True, help="The kill switch of strict conflicts, and the proof that they are in force."
 )
 
 ReasonOption = Annotated[str, typer.Option(help="Why; it is recorded with who switched and when.")]
-RestaurantOption = Annotated[UUID | None, typer.Option(help="Only this restaurant, whatever the rollout says.")]
+RestaurantOption = Annotated[UUID | None, typer.Option(help="Only this restaurant, whatever is approved.")]
 OverlapsOption = Annotated[
     OnOverlap,
     typer.Option(
@@ -41,7 +39,7 @@ OverlapsOption = Annotated[
 @app.command()
 def status(json: JsonOption = False) -> None:
     """Say whether overlapping holds are refused, for whom, since when, by whom and why."""
-    with open_existing_database() as database, connect(database.url) as connection:
+    with connected(None) as connection:
         found = enforcement_status(connection)
     if json:
         print_json(asdict(found))
@@ -59,42 +57,45 @@ def status(json: JsonOption = False) -> None:
 
 
 @app.command()
-def on(reason: ReasonOption, overlaps: OverlapsOption = "refuse", restaurant: RestaurantOption = None) -> None:
-    """Refuse overlapping holds from now on.
+def on(
+    reason: ReasonOption,
+    overlaps: OverlapsOption = "refuse",
+    restaurant: RestaurantOption = None,
+    person: AsOption = None,
+) -> None:
+    """Take the kill switch back: what is approved of holds.strictConflicts is in force again.
 
     Waits for holds that are being placed. Refuses while live windows overlap, unless told to grandfather them.
     """
-    with _operator(reason) as connection:
+    with _operator(reason, person) as connection:
         if restaurant is not None:
-            set_restaurant_enforcement(
-                connection, restaurant_id=restaurant, is_strict=True, reason=reason, on_overlap=overlaps
+            is_strict = switch_restaurant_enforcement(
+                connection, restaurant_id=restaurant, enabled=True, reason=reason, on_overlap=overlaps
             )
         else:
             set_hold_conflict_enforcement(connection, enabled=True, reason=reason, on_overlap=overlaps)
-    typer.echo(f"Strict conflicts are on{_for(restaurant)}: overlapping holds are refused.")
+            is_strict = enforcement_status(connection).strict_percentage == 100
+    if is_strict:
+        typer.echo(f"Strict conflicts are on{_for(restaurant)}: overlapping holds are refused.")
+    else:
+        typer.echo(
+            f"What is approved{_for(restaurant)} is in force again; see: holdwatch flags show holds.strictConflicts"
+        )
 
 
 @app.command()
-def off(reason: ReasonOption, restaurant: RestaurantOption = None) -> None:
-    """Let overlapping holds through, at once. Each one is recorded as what strict mode would have refused."""
-    with _operator(reason) as connection:
+def off(reason: ReasonOption, restaurant: RestaurantOption = None, person: AsOption = None) -> None:
+    """The kill switch: let overlapping holds through, at once and without anybody's approval.
+
+    Each one is recorded as what strict mode would have refused, and the switch on the trail of holds.strictConflicts.
+    Another share of the restaurants takes two people: holdwatch flags request holds.strictConflicts 10% --reason …
+    """
+    with _operator(reason, person) as connection:
         if restaurant is not None:
-            set_restaurant_enforcement(connection, restaurant_id=restaurant, is_strict=False, reason=reason)
+            switch_restaurant_enforcement(connection, restaurant_id=restaurant, enabled=False, reason=reason)
         else:
             set_hold_conflict_enforcement(connection, enabled=False, reason=reason)
     typer.echo(f"Strict conflicts are OFF{_for(restaurant)}. Switch back with: holdwatch enforcement on --reason …")
-
-
-@app.command()
-def rollout(
-    percentage: Annotated[int, typer.Argument(min=0, max=100, help="Of a hundred restaurants, how many are strict.")],
-    reason: ReasonOption,
-    overlaps: OverlapsOption = "refuse",
-) -> None:
-    """Make a share of the restaurants strict. Raising it adds restaurants and removes none."""
-    with _operator(reason) as connection:
-        set_hold_conflict_rollout(connection, percentage=percentage, reason=reason, on_overlap=overlaps)
-    typer.echo(f"Strict conflicts are for {percentage} % of the restaurants, while they are on.")
 
 
 @app.command()
@@ -103,7 +104,7 @@ def check(json: JsonOption = False) -> None:
 
     Exits 1 and names every reason to doubt it.
     """
-    with open_existing_database() as database, connect(database.url) as connection:
+    with connected(None) as connection:
         problems = enforcement_problems(connection)
     if json:
         print_json({"is_enforced": not problems, "problems": problems})
@@ -116,10 +117,10 @@ def check(json: JsonOption = False) -> None:
 
 
 @contextmanager
-def _operator(reason: str) -> Iterator[psycopg.Connection]:
+def _operator(reason: str, person: str | None) -> Iterator[psycopg.Connection[Any]]:
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
-    with open_existing_database() as database, connect(database.url) as connection:
+    with connected(person) as connection:
         yield connection
 
 

@@ -16,7 +16,6 @@ from rich.table import Column, Table
 from holds_core import Hold, HoldClient, HoldNotFoundError
 from holds_core.database.connections import connect
 from holds_core.database.queries import query
-from holds_core.enforcement import set_hold_rate_limit
 from holds_core.events.spool import default_spool
 from holds_core.sweeper import sweep_holds
 from orchestration.cli.output import JsonOption, print_json, results
@@ -133,25 +132,6 @@ def release(hold_id: HoldArgument) -> None:
 
 
 @app.command()
-def limit(
-    max_holds: Annotated[int | None, typer.Argument(min=1, help="Most holds; leave it out with --none.")] = None,
-    per_seconds: Annotated[float, typer.Option(min=0.001, max=86_400, help="In how many seconds.")] = 60,
-    restaurant: Annotated[UUID | None, typer.Option(help="Only this restaurant; else the default of all.")] = None,
-    none: Annotated[bool, typer.Option("--none", help="Take the limit away.")] = False,
-) -> None:
-    """Limit how many holds a restaurant may place. Refused ones end in HOLD_RATE_LIMIT and count for nothing.
-
-    Example: holdwatch holds limit 120 --per-seconds 60
-    """
-    if none == (max_holds is not None):
-        raise typer.BadParameter("give a number of holds, or --none")
-    with open_existing_database() as database, connect(database.url) as connection:
-        set_hold_rate_limit(connection, max_holds=max_holds, per_seconds=per_seconds, restaurant_id=restaurant)
-    whom = "every restaurant" if restaurant is None else f"restaurant {restaurant}"
-    typer.echo(f"No limit for {whom}." if none else f"At most {max_holds} holds in {per_seconds:g} s for {whom}.")
-
-
-@app.command()
 def sweep(json: JsonOption = False) -> None:
     """End the holds whose time is over, and record double bookings that nobody has recorded yet.
 
@@ -166,6 +146,11 @@ def sweep(json: JsonOption = False) -> None:
         f"{report.expired} holds expired, {report.double_bookings} new double bookings, "
         f"{report.drained} events drained from the spool."
     )
+    if report.ended_flag_changes or report.flag_contradictions:
+        typer.echo(
+            f"{report.ended_flag_changes} changes of flags ended; {report.flag_contradictions} unsafe combinations of "
+            "flags stand: holdwatch flags audit"
+        )
 
 
 @contextmanager

@@ -44,6 +44,7 @@ def test_switched_off_is_not_blind(
     assert (overlapping.is_enforced, elsewhere.is_enforced) == (False, True)
     assert event_counts(connection) == {
         "capacity.enforcement.changed": 1,
+        "capacity.flags.changed": 1,
         "capacity.hold.created": 3,
         "capacity.hold.strict_conflict": 1,
     }
@@ -63,7 +64,7 @@ def test_switching_is_recorded_with_who_and_why(connection: psycopg.Connection) 
 
     contexts = connection.execute(
         "select context ->> 'enabled', context ->> 'reason', context ->> 'changedBy' = session_user"
-        " from holds.observability_events order by occurred_at"
+        " from holds.observability_events where event_type = 'capacity.enforcement.changed' order by occurred_at"
     ).fetchall()
     assert contexts == [("false", "drill", True), ("true", "drill", True)]
 

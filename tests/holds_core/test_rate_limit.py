@@ -32,7 +32,11 @@ def test_limit_lets_exactly_so_many_through_at_once(
 
     assert waits.count(None) == 10
     assert all(timedelta(0) < wait <= timedelta(seconds=360) for wait in waits if wait is not None)
-    assert event_counts(connection) == {"capacity.hold.created": 10, "capacity.rpc.conflict": 30}
+    assert event_counts(connection) == {
+        "capacity.flags.changed": 1,
+        "capacity.hold.created": 10,
+        "capacity.rpc.conflict": 30,
+    }
     assert connection.execute(
         "select distinct context ->> 'reason' from holds.observability_events"
         " where event_type = 'capacity.rpc.conflict'"

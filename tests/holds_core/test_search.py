@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -78,6 +78,8 @@ class Answering:
     deadlines: list[timedelta | None] = field(default_factory=list)
     attempts: list[int] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    taken: Sequence[UUID] | HoldsError = ()
+    looked_at: list[tuple[object, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._answers: Iterator[HoldsError | None] = iter(self.answers)
@@ -105,6 +107,20 @@ class Answering:
     def record(self, event: Event) -> bool:
         self.events.append(event)
         return True
+
+    def find_conflicts(
+        self,
+        table_ids: Sequence[UUID],
+        starts_at: datetime,
+        ends_at: datetime,
+        booking_id: UUID | None = None,
+        *,
+        deadline: timedelta | None = None,
+    ) -> list[ConflictingWindow]:
+        self.looked_at.append((tuple(table_ids), starts_at, ends_at, booking_id, deadline is not None))
+        if isinstance(self.taken, HoldsError):
+            raise self.taken
+        return [ConflictingWindow(table_id, starts_at, ends_at) for table_id in self.taken]
 
 
 def make_request(**changes: object) -> QuoteRequest:
@@ -285,6 +301,9 @@ def test_async_search_asks_again_too() -> None:
 
         async def record(self, event: Event) -> bool:
             return self.inner.record(event)
+
+        async def find_conflicts(self, *asked: Any, deadline: timedelta | None = None) -> list[ConflictingWindow]:
+            return self.inner.find_conflicts(*asked, deadline=deadline)
 
     client = Answering([LOST, taken(IDS[0]), HELD])
     quote = asyncio.run(quote_tables_for_booking_async(Awaited(client), make_request()))

@@ -14,6 +14,7 @@ from psycopg import sql
 from typer.testing import CliRunner
 
 from holds_core.database.connections import connect
+from holds_core.flags.actors import list_actors
 from orchestration import logins
 from orchestration.cli.app import app
 from orchestration.logins import LoginError, Role, grant, url_of
@@ -133,6 +134,19 @@ def test_embedded_servers_login_survives_its_file(
     assert own_url is not None
     with connect(own_url) as own:
         assert own.execute("select current_user").fetchone() == (person,)
+
+
+def test_operator_is_somebody_for_flags(connection: psycopg.Connection, database_url: str, person: str) -> None:
+    """By default of the login's own name; another's, or a service, where that is said; harmless to repeat."""
+    grant(connection, database_url, Role.ANALYTICS_READER, person)
+    assert list_actors(connection) == []
+    grant(connection, database_url, Role.HOLDS_OPERATOR, person)
+    grant(connection, database_url, Role.HOLDS_OPERATOR, person, alias_of="ann")
+    grant(connection, database_url, Role.HOLDS_OPERATOR, person)
+    (actor,) = list_actors(connection)
+    assert (actor.login, actor.person, actor.is_service, actor.is_active) == (person, "ann", False, True)
+    grant(connection, database_url, Role.HOLDS_OPERATOR, person, is_service=True)
+    assert [(one.person, one.is_service) for one in list_actors(connection)] == [(person, True)]
 
 
 def test_login_that_was_dropped_is_made_anew(connection: psycopg.Connection, database_url: str, person: str) -> None:

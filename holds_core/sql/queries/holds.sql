@@ -68,6 +68,9 @@ select holds.set_hold_conflict_rollout(%(percentage)s, %(reason)s, %(on_overlap)
 -- name: set_restaurant_enforcement
 select holds.set_restaurant_enforcement(%(restaurant_id)s, %(is_strict)s, %(reason)s, %(on_overlap)s);
 
+-- name: switch_restaurant_enforcement
+select holds.switch_restaurant_enforcement(%(restaurant_id)s, %(enabled)s, %(reason)s, %(on_overlap)s);
+
 -- name: set_hold_rate_limit
 select holds.set_hold_rate_limit(%(max_holds)s, %(per_seconds)s, %(restaurant_id)s);
 

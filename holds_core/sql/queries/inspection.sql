@@ -53,7 +53,8 @@ limit %(limit)s;
 
 -- name: is_sweep_due
 select
-    exists (
+    holds.are_flags_due()
+    or exists (
         select from holds.table_hold_windows
         where released_at is null and expires_at <= clock_timestamp()
     )

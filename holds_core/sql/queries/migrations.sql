@@ -34,8 +34,7 @@ select environment
 from holds.settings;
 
 -- name: change_environment
-update holds.settings
-set environment = %(environment)s;
+select holds.change_environment(%(environment)s);
 
 -- name: ensure_event_partitions
 select holds.ensure_event_partitions(%(first_day)s, %(last_day)s);

@@ -195,12 +195,9 @@ def test_switch_and_its_check(run: Run) -> None:
     assert run("enforcement", "check").status == 0
 
 
-def test_rollout_and_single_restaurants(run: Run) -> None:
-    """A share of the restaurants, one by itself; each is seen in the status, and nothing without a reason."""
+def test_switch_of_a_single_restaurant(run: Run) -> None:
+    """Off and back on for it alone; each is seen by the check, and nothing without a reason."""
     restaurant = str(uuid4())
-    assert run("enforcement", "rollout", "25", "--reason", "stage 1").status == 0
-    assert "Rollout: 25 % of the restaurants" in run("enforcement", "status").out
-    assert run("enforcement", "rollout", "100", "--reason", "done").status == 0
     assert run("enforcement", "off", "--reason", "moving", "--restaurant", restaurant).status == 0
     assert "off for some restaurants" in run("enforcement", "check").out
     assert (
@@ -208,8 +205,7 @@ def test_rollout_and_single_restaurants(run: Run) -> None:
         == 0
     )
     assert run("enforcement", "check").status == 0
-    assert run("enforcement", "rollout", "25", "--reason", " ").status == 2
-    assert run("enforcement", "rollout", "101", "--reason", "x").status == 2
+    assert run("enforcement", "off", "--reason", " ", "--restaurant", restaurant).status == 2
 
 
 def test_deployment_is_recorded_by_a_login_that_can_do_no_more(
@@ -257,18 +253,6 @@ def test_hold_is_extended_and_moved(run: Run, database_url: str) -> None:
     assert datetime.fromisoformat(shown["starts_at"]) == later
     assert run("holds", "move", str(hold.id)).status == 2
     assert run("holds", "extend", str(uuid4())).status == 1
-
-
-def test_rate_limit_is_set_and_taken_away(run: Run, connection: psycopg.Connection) -> None:
-    """The default of all, or one restaurant's own."""
-    restaurant = str(uuid4())
-    assert run("holds", "limit", "120", "--per-seconds", "60").status == 0
-    assert run("holds", "limit", "5", "--restaurant", restaurant).status == 0
-    assert connection.execute("select rate_limit_holds, rate_limit_seconds from holds.settings").fetchone() == (120, 60)
-    assert connection.execute("select rate_limit_holds from holds.restaurant_settings").fetchone() == (5,)
-    assert run("holds", "limit", "--none").status == 0
-    assert connection.execute("select rate_limit_holds from holds.settings").fetchone() == (None,)
-    assert run("holds", "limit").status == 2
 
 
 def test_older_schema_of_a_real_server_is_left_alone(run: Run, connection: psycopg.Connection) -> None:

@@ -33,6 +33,7 @@ def test_healthy_database_is_well(run: Run, spool: EventSpool) -> None:
 
     assert status == 0
     assert {"database", "schema", "environment", "enforcement", "double bookings", "event partitions"} <= checks.keys()
+    assert checks["flags"]["state"] == "ok"
     assert {check["state"] for check in checks.values()} <= {"ok", "warning"}
     assert checks["event spool"]["state"] == "ok"
     assert "remedy" in checks["schema"]
@@ -48,6 +49,7 @@ def test_each_fault_is_found_and_has_a_remedy(run: Run, spool: EventSpool, conne
     (spool.directory / "rejected.jsonl").write_text('{"line": "x"}\n')
     connection.execute("alter table holds.table_hold_windows drop constraint table_hold_windows_no_overlap")
     connection.execute("delete from public.holdwatch_migrations where number > 5")
+    connection.execute("update holds.settings set strict_percentage = 40")
     connection.execute(
         "select holds.store_event("
         "gen_random_uuid(), now() + interval '3 days', 'x', 'info', 'a slow clock', null, null,"
@@ -64,7 +66,8 @@ def test_each_fault_is_found_and_has_a_remedy(run: Run, spool: EventSpool, conne
 
     assert status == 1
     found = {name: check["state"] for name, check in checks.items()}
-    assert found["schema"] == found["enforcement"] == found["event partitions"] == "failed"
+    assert found["schema"] == found["enforcement"] == found["event partitions"] == found["flags"] == "failed"
+    assert "strictConflicts is 40 % in the settings" in checks["flags"]["found"]
     assert found["event spool"] == found["rejected events"] == "warning"
     assert found["quarantine"] == found["rollups"] == "warning"
     assert "the last from a slow clock" in checks["quarantine"]["found"]

@@ -1,0 +1,122 @@
+"""As whom a command acts that leaves a trail: with a person's login, or as whoever the database's URL names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import psycopg
+import typer
+
+from holds_core.database.connections import connect
+from holds_core.database.migrations import has_schema, require_schema
+from holds_core.database.settings import Environment, Settings
+from holds_core.errors import FlagAccessError, MigrationError
+from holds_core.flags.changes import FlagChanges
+from holds_core.flags.loading import packaged_definitions
+from holds_core.flags.snapshot import read_snapshot
+from holds_core.flags.variables import Variables, read_variables
+from orchestration.database import open_existing_database
+from orchestration.logins import Role, url_of_person
+
+AsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="PERSON",
+        envvar="HOLDWATCH_AS",
+        help="Act with this person's login, as `holdwatch db grant holds_operator PERSON` has made it.",
+    ),
+]
+ForOption = Annotated[
+    str | None, typer.Option("--for", metavar="PERSON", help="For whom a service acts; for its logins alone.")
+]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A connection, and what is known on this side of it.
+
+    Attributes:
+        connection: As whoever acts.
+        environment: The database's own.
+        process_environment: Of which environment this process is: ``HOLDWATCH_ENVIRONMENT``, else the database's.
+        variables: What the environment variables of this process say.
+    """
+
+    connection: psycopg.Connection[Any]
+    environment: Environment
+    process_environment: Environment
+    variables: Variables
+
+
+@contextmanager
+def reading(person: str | None) -> Iterator[Desk]:
+    """Open the database to read of flags: as a person, else as whoever its URL names.
+
+    Raises:
+        LoginError: No login of that person is known here.
+        MigrationError: The database has no flags.
+    """
+    with connected(person) as connection:
+        environment = read_snapshot(connection).environment
+        process_environment = _process_environment() or environment
+        yield Desk(connection, environment, process_environment, read_variables(packaged_definitions()))
+
+
+@contextmanager
+def acting(person: str | None, acting_for: str | None) -> Iterator[FlagChanges]:
+    """Open the database to change flags, as somebody.
+
+    Raises:
+        FlagAccessError: Nobody is named, and the login is the embedded server's own.
+        HoldsError: As :func:`reading`.
+    """
+    if person is None and Settings.from_environ().database_url is None:
+        raise FlagAccessError(
+            "Say who you are: --as PERSON. Who has no login yet gets one by: holdwatch db grant holds_operator PERSON"
+        )
+    with reading(person) as desk:
+        # A variable of this process counts where the process is of the environment that the database serves.
+        is_here = desk.process_environment == desk.environment
+        variables = desk.variables.settings if is_here else {}
+        yield FlagChanges(desk.connection, acting_for=acting_for, variables=variables)
+
+
+@contextmanager
+def connected(person: str | None) -> Iterator[psycopg.Connection[Any]]:
+    """Open the database as a person, else as whoever its URL names, be it a login with a role and no more.
+
+    Raises:
+        LoginError: No login of that person is known here.
+        MigrationError: The database has no schema of ours, or an older one.
+    """
+    url = Settings.from_environ().database_url
+    if person is None and url is not None:
+        # Perhaps somebody's own login, which cannot read what was migrated: its functions say what is missing.
+        with connect(url) as connection:
+            _require_schema(connection)
+            yield connection
+        return
+    with open_existing_database() as database:
+        own = database.url
+        if person is not None:
+            own = url_of_person(own, Role.HOLDS_OPERATOR, person, is_embedded=database.is_embedded)
+        with connect(own) as connection:
+            yield connection
+
+
+def _require_schema(connection: psycopg.Connection[Any]) -> None:
+    if not has_schema(connection):
+        raise MigrationError("This database has no holdwatch schema; make it with: holdwatch db migrate")
+    try:
+        require_schema(connection)
+    except psycopg.errors.InsufficientPrivilege:
+        return  # a login with a role and no more
+
+
+def _process_environment() -> Environment | None:
+    return Settings.from_environ().environment if os.environ.get("HOLDWATCH_ENVIRONMENT") else None

@@ -1,0 +1,111 @@
+"""How people write flags on the command line, and how commands write changes of them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from datetime import datetime, timedelta
+
+import typer
+
+from holds_core.flags.changes import FlagChange
+from holds_core.flags.loading import packaged_definitions
+from holds_core.flags.model import FlagDefinition
+from holds_core.flags.values import Setting, parse_setting
+
+DEFAULT = "default"
+_DURATION = re.compile(r"(\d{1,6})\s*(m|h|d)")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+def definition_named(flag: str) -> FlagDefinition:
+    """Return a flag's definition.
+
+    Raises:
+        BadParameter: There is no such flag.
+    """
+    definitions = packaged_definitions()
+    if flag not in definitions:
+        near = difflib.get_close_matches(flag, definitions, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(definitions)}"
+        raise typer.BadParameter(f"there is no flag {flag}; {hint}", param_hint="FLAG")
+    return definitions[flag]
+
+
+def read_setting(flag: str, value: str) -> Setting | None:
+    """Read what a flag is to be set to; None takes away what is set.
+
+    Raises:
+        BadParameter: The flag cannot be set so.
+    """
+    definition = definition_named(flag)
+    if value.strip().lower() == DEFAULT:
+        return None
+    try:
+        setting = parse_setting(value, definition.type)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; or default, to take away what is set", param_hint="VALUE") from None
+    if (problem := definition.problem_of(setting)) is not None:
+        raise typer.BadParameter(f"{flag}: {problem}", param_hint="VALUE")
+    return setting
+
+
+def read_duration(text: str, name: str) -> timedelta:
+    """Read a duration such as 30m, 12h or 7d.
+
+    Raises:
+        BadParameter: It is none.
+    """
+    found = _DURATION.fullmatch(text.strip().lower())
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no duration such as 30m, 12h or 7d", param_hint=name)
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def moment(at: datetime | None) -> str:
+    """Write a time."""
+    return "-" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def what(change: FlagChange) -> str:
+    """Write what a change does: the flag, where, and to what."""
+    whom = "" if change.restaurant_id is None else f" for restaurant {change.restaurant_id}"
+    return f"{change.flag} in {change.environment}{whom}: {change.setting or DEFAULT}"
+
+
+def as_object(change: FlagChange) -> dict[str, object]:
+    """Return a change for JSON."""
+    return vars(change) | {"setting": None if change.setting is None else str(change.setting)}
+
+
+def in_full(change: FlagChange) -> list[tuple[str, str]]:
+    """Return everything about a change that a person decides by."""
+    rows = [
+        ("change", f"{change.id}, revision {change.revision}, {change.state}"),
+        ("what", what(change)),
+        ("why", change.reason),
+        ("asked for by", f"{_who(change.requested_by, change.requested_login)}, {moment(change.requested_at)}"),
+    ]
+    if change.is_break_glass:
+        rows.append(("break-glass", f"by one person alone; ends {moment(change.expires_at)}"))
+    elif change.state in ("requested", "approved"):
+        rows.append(("expires", moment(change.expires_at)))
+    if change.unsafe_because is not None:
+        rows.append(("UNSAFE, because", change.unsafe_because))
+    if change.evidence:
+        rows.append(("evidence", "; ".join(f"{name} {value}" for name, value in change.evidence.items())))
+    if change.approved_by is not None:
+        rows.append(("approved by", f"{_who(change.approved_by, change.approved_login)}, {moment(change.approved_at)}"))
+    if change.applied_at is not None:
+        rows.append(("in force since", f"{moment(change.applied_at)}, as version {change.applied_version}"))
+    if change.ended_at is not None:
+        rows.append(("ended", moment(change.ended_at)))
+    if change.reviewed_by is not None:
+        rows.append(("reviewed by", f"{change.reviewed_by}, {moment(change.reviewed_at)}"))
+    if change.remark is not None:
+        rows.append(("remark", change.remark))
+    return rows
+
+
+def _who(person: str, login: str | None) -> str:
+    return person if login in (None, person) else f"{person} (login {login})"

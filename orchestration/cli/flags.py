@@ -1,0 +1,366 @@
+"""``holdwatch flags``: what flags are, who has set them, and whether the trail of that holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from holds_core.database.connections import connect
+from holds_core.database.settings import Environment
+from holds_core.flags.actors import list_actors, set_actor
+from holds_core.flags.changes import FlagChanges, list_changes, tend_flags
+from holds_core.flags.loading import packaged_definitions
+from holds_core.flags.matrix import Row, build_matrix
+from holds_core.flags.model import FlagDefinition
+from holds_core.flags.registry import rollout_text
+from holds_core.flags.reports import as_csv, as_markdown, as_object
+from holds_core.flags.trail import Entry, read_trail, verify_trail
+from orchestration.cli import flag_changes
+from orchestration.cli.acting import AsOption, Desk, reading
+from orchestration.cli.flag_tables import print_changes, print_entries, print_facts, print_rows
+from orchestration.cli.flag_words import as_object as change_object
+from orchestration.cli.flag_words import definition_named, in_full, moment, what
+from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.database import open_existing_database
+from orchestration.flag_sources import REGISTRY, all_sources, is_registry_current, own_source, write_registry
+from orchestration.paths import PROJECT_ROOT
+
+app = typer.Typer(no_args_is_help=True, help="Feature flags: what they are, and changes that take two people.")
+flag_changes.add_to(app)
+actors_app = typer.Typer(no_args_is_help=True, help="Whose a login is, for changes of flags.")
+app.add_typer(actors_app, name="actors")
+
+SOON = timedelta(days=30)
+
+FlagArgument = Annotated[str, typer.Argument(metavar="FLAG", help="For example holds.strictConflicts.")]
+DatabaseOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--database",
+        metavar="ENV=URL",
+        help="Another database that holds the flags of an environment; give it again for another one.",
+    ),
+]
+
+
+class Format(StrEnum):
+    """How the audit is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+@app.command("list")
+def list_flags(person: AsOption = None, json: JsonOption = False) -> None:
+    """List the flags of this database's environment: what is in force, and why.
+
+    Example: holdwatch flags list
+    """
+    with reading(person) as desk:
+        rows = _own_rows(desk)
+    if json:
+        print_json({"environment": desk.environment, "flags": [as_object(row) for row in rows]})
+    else:
+        print_rows(rows)
+
+
+@app.command()
+def show(flag: FlagArgument, person: AsOption = None, json: JsonOption = False) -> None:
+    """Show one flag: its definition, what is set, which changes wait, and what happened to it last.
+
+    Example: holdwatch flags show holds.strictConflicts
+    """
+    definition = definition_named(flag)
+    with reading(person) as desk:
+        rows = [row for row in _own_rows(desk) if row.flag == flag]
+        waiting = list_changes(desk.connection, flag=flag)
+        entries = [entry for entry in read_trail(desk.connection) if entry.flag == flag][-10:]
+    if json:
+        print_json(
+            {
+                "flag": flag,
+                "definition": definition.as_json() | {"variable": definition.variable},
+                "in_force": [as_object(row) for row in rows],
+                "waiting": [change_object(change) for change in waiting],
+                "trail": [_entry_object(entry) for entry in entries],
+            }
+        )
+        return
+    print_facts(_facts(definition))
+    print_rows(rows)
+    for change in waiting:
+        results.print(f"Waiting: change {change.id}, {change.state}: {what(change)} ({change.requested_by})")
+    print_entries(entries)
+
+
+@app.command()
+def audit(
+    database: DatabaseOption = None,
+    output_format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
+    person: AsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Dump every flag in every environment: default, variable, override, what is in force, why, since when, by whom.
+
+    Covers the environments whose flags this database holds; --database adds others, and one that cannot be asked is
+    shown so. Unsafe combinations, break-glass changes and expired flags are marked.
+
+    Example: holdwatch flags audit --format csv > flags.csv
+
+    Example: holdwatch flags audit --format markdown --database staging=postgresql://reader@staging-db/holdwatch
+    """
+    others = [_named_database(text) for text in database or []]
+    with reading(person) as desk:
+        sources = all_sources(desk.connection, desk.variables, desk.process_environment, others)
+    rows = build_matrix(sources, _today())
+    match Format.JSON if json else output_format:
+        case Format.JSON:
+            print_json({"flags": [as_object(row) for row in rows]})
+        case Format.CSV:
+            typer.echo(as_csv(rows), nl=False)
+        case Format.MARKDOWN:
+            typer.echo(as_markdown(rows, datetime.now(UTC)), nl=False)
+        case Format.TABLE:
+            print_rows(rows)
+            notes.print("Variables are those of this process, for its own environment.")
+
+
+@app.command()
+def pending(
+    change_id: Annotated[int | None, typer.Argument(metavar="ID", help="Show this change in full.")] = None,
+    flag: Annotated[str | None, typer.Option(help="Only this flag's.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    person: AsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the changes that wait for somebody: for an approval, to be applied, to end, to be reviewed.
+
+    Example: holdwatch flags pending
+
+    Example: holdwatch flags pending 12
+    """
+    with reading(person) as desk:
+        if change_id is not None:
+            found = [FlagChanges(desk.connection).show(change_id)]
+        else:
+            found = list_changes(desk.connection, only_open=not everything, flag=flag)
+    if json:
+        print_json({"changes": [change_object(change) for change in found]})
+    elif change_id is not None:
+        print_facts(in_full(found[0]))
+    elif not found:
+        typer.echo("Nothing waits.")
+    else:
+        print_changes(found)
+
+
+@app.command()
+def trail(
+    flag: Annotated[str | None, typer.Option(help="Only this flag's.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The last so many entries.")] = 50,
+    person: AsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the trail: everything that happened to flags, oldest first.
+
+    Example: holdwatch flags trail --flag holds.strictConflicts
+    """
+    with reading(person) as desk:
+        entries = [entry for entry in read_trail(desk.connection) if flag in (None, entry.flag)][-limit:]
+    if json:
+        print_json({"entries": [_entry_object(entry) for entry in entries]})
+    else:
+        print_entries(entries)
+
+
+@app.command()
+def verify(
+    head: Annotated[
+        str | None,
+        typer.Option(metavar="POSITION:HASH", help="A head that was kept elsewhere: the chain has to contain it."),
+    ] = None,
+    person: AsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Walk the trail's chain of hashes, and compare its last words with what is in force.
+
+    Names the first link that is broken, and exits 1. Keep the head that it prints where nobody who may write to this
+    database can: with it, even a trail that was written anew from some point on is found.
+
+    Example: holdwatch flags verify
+
+    Example: holdwatch flags verify --head 128:6f1b…
+    """
+    anchor = None if head is None else _anchor(head)
+    with reading(person) as desk:
+        tend_flags(desk.connection)
+        verdict = verify_trail(desk.connection, anchor)
+    if json:
+        print_json(
+            {
+                "is_whole": not verdict.problems,
+                "entries": verdict.entries,
+                "head": None if verdict.head is None else f"{verdict.head[0]}:{verdict.head[1]}",
+                "problems": verdict.problems,
+            }
+        )
+    elif verdict.problems:
+        typer.echo("The trail is BROKEN:\n" + "\n".join(f"- {problem}" for problem in verdict.problems))
+    else:
+        typer.echo(f"The trail is whole: {verdict.entries} entries, and what is in force is what it says.")
+    if verdict.head is not None and not json:
+        typer.echo(f"head: {verdict.head[0]}:{verdict.head[1]}")
+    if verdict.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def stale(
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where a flag has expired.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """List the flags that have expired, or will within 30 days: to be removed, or looked at again and renewed.
+
+    Example: holdwatch flags stale --strict
+    """
+    today = _today()
+    found = [definition for definition in packaged_definitions().values() if definition.expires <= (today + SOON)]
+    expired = [definition for definition in found if definition.is_expired(today)]
+    if json:
+        print_json(
+            {
+                "stale": [
+                    {
+                        "flag": definition.name,
+                        "owner": definition.owner,
+                        "kind": definition.kind,
+                        "expires": definition.expires,
+                        "is_expired": definition in expired,
+                    }
+                    for definition in found
+                ]
+            }
+        )
+    elif not found:
+        typer.echo("No flag has expired, and none will within 30 days.")
+    for definition in [] if json else found:
+        state = "HAS EXPIRED" if definition in expired else "expires soon"
+        typer.echo(
+            f"{definition.name} {state} ({definition.expires}): {definition.owner} removes it, or renews it in "
+            f"holds_core/flags/definitions/{definition.name}.yml"
+        )
+    if strict and expired:
+        raise typer.Exit(1)
+
+
+@app.command()
+def registry(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 where the page is not up to date.")
+    ] = False,
+) -> None:
+    """Write docs/feature-flags/registry.md, the page about every flag, from the definitions.
+
+    Example: holdwatch flags registry --check
+    """
+    shown = REGISTRY.relative_to(PROJECT_ROOT)
+    if is_registry_current():
+        typer.echo(f"{shown} is up to date.")
+    elif check:
+        typer.echo(f"{shown} is not up to date; write it with: holdwatch flags registry")
+        raise typer.Exit(1)
+    else:
+        write_registry()
+        typer.echo(f"{shown} was written.")
+
+
+@actors_app.command("list")
+def list_people(person: AsOption = None, json: JsonOption = False) -> None:
+    """List who may ask for changes of flags and approve them, and with which logins.
+
+    Example: holdwatch flags actors list
+    """
+    with reading(person) as desk:
+        found = list_actors(desk.connection)
+    if json:
+        print_json({"actors": [vars(actor) for actor in found]})
+    elif not found:
+        typer.echo("Nobody yet. Make a login with: holdwatch db grant holds_operator PERSON")
+    else:
+        table = Table("person", "login", "is", "since", "by")
+        for actor in found:
+            kind = "a service" if actor.is_service else "a person"
+            table.add_row(
+                actor.person, actor.login, kind if actor.is_active else "nobody any more", moment(actor.changed_at),
+                actor.changed_by,
+            )  # fmt: skip
+        results.print(table)
+
+
+@actors_app.command("remove")
+def remove_person(login: Annotated[str, typer.Argument(help="The login.")]) -> None:
+    """Let a login change no flags any more; as the owner of the database. What it did stays on the trail.
+
+    Example: holdwatch flags actors remove ann
+    """
+    with open_existing_database() as database, connect(database.url) as connection:
+        known = {actor.login: actor for actor in list_actors(connection)}
+        if login not in known:
+            raise typer.BadParameter(f"{login} is nobody's; see: holdwatch flags actors list", param_hint="LOGIN")
+        actor = known[login]
+        set_actor(connection, login, person=actor.person, is_service=actor.is_service, is_active=False)
+    typer.echo(f"{login} may not change flags any more.")
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _own_rows(desk: Desk) -> list[Row]:
+    variables = desk.variables if desk.environment == desk.process_environment else None
+    return build_matrix([own_source(desk.connection, desk.environment, variables)], _today())
+
+
+def _named_database(text: str) -> tuple[Environment, str]:
+    name, _, url = text.partition("=")
+    if name not in [*Environment] or not url:
+        raise typer.BadParameter(
+            f"{name!r} is not ENV=URL, with ENV one of {', '.join(Environment)}", param_hint="--database"
+        )
+    return Environment(name), url
+
+
+def _facts(definition: FlagDefinition) -> Iterator[tuple[str, str]]:
+    yield "flag", definition.name
+    yield "what", definition.description
+    yield "why", definition.rationale
+    yield "owner", f"{definition.owner}; {definition.kind}, expires {definition.expires}"
+    yield "defaults", ", ".join(f"{environment} {setting}" for environment, setting in definition.default.items())
+    yield "variable", definition.variable
+    if definition.rollout is not None:
+        yield "rollout", rollout_text(definition.rollout)
+    for rule in definition.rules:
+        yield "unsafe", f"{rule} ({rule.name}): {rule.because}"
+
+
+def _entry_object(entry: Entry) -> dict[str, object]:
+    return vars(entry) | {
+        "from_setting": None if entry.from_setting is None else str(entry.from_setting),
+        "to_setting": None if entry.to_setting is None else str(entry.to_setting),
+        "previous_hash": None if entry.previous_hash is None else entry.previous_hash.hex(),
+        "hash": None if entry.hash is None else entry.hash.hex(),
+    }
+
+
+def _anchor(head: str) -> tuple[int, str]:
+    position, _, digest = head.partition(":")
+    if not position.isdigit() or len(digest) != 64:
+        raise typer.BadParameter(f"{head!r} is not POSITION:HASH, as verify prints it", param_hint="--head")
+    return int(position), digest.lower()

@@ -1,0 +1,84 @@
+"""Where the reports of flags get what they know: databases, this process's variables; and where the registry goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import psycopg
+
+from holds_core.database.connections import connect
+from holds_core.database.settings import Environment
+from holds_core.errors import HoldsError
+from holds_core.flags.loading import packaged_definitions
+from holds_core.flags.matrix import Source, read_overrides
+from holds_core.flags.registry import registry
+from holds_core.flags.snapshot import read_snapshot
+from holds_core.flags.variables import Variables
+from orchestration.paths import PROJECT_ROOT
+
+REGISTRY = PROJECT_ROOT / "docs" / "feature-flags" / "registry.md"
+
+
+def is_registry_current() -> bool:
+    """Tell whether the page is what the definitions make of it."""
+    return REGISTRY.is_file() and REGISTRY.read_text("utf-8") == registry(packaged_definitions())
+
+
+def write_registry() -> str:
+    """Bring the page up to date, in a checkout; return its text."""
+    text = registry(packaged_definitions())
+    if REGISTRY.parent.is_dir() and not is_registry_current():
+        REGISTRY.write_text(text, "utf-8")
+    return text
+
+
+def all_sources(
+    connection: psycopg.Connection,
+    variables: Variables,
+    process_environment: Environment,
+    others: Sequence[tuple[Environment, str]] = (),
+) -> list[Source]:
+    """Return what is known of every environment: from this database, from others, or why nothing is.
+
+    Args:
+        connection: As ``holds_operator``, or the owner.
+        variables: What the environment variables of this process say.
+        process_environment: Of which environment this process is.
+        others: URLs of databases that hold the flags of other environments.
+    """
+    held = {Environment(override.environment) for override in read_overrides(connection)}
+    held.add(read_snapshot(connection).environment)
+    found = {
+        environment: own_source(connection, environment, variables if environment == process_environment else None)
+        for environment in held
+    }
+    for environment, url in others:
+        found[environment] = _other_source(environment, url)
+    return [found.get(environment) or _unknown(environment) for environment in Environment]
+
+
+def own_source(connection: psycopg.Connection, environment: Environment, variables: Variables | None) -> Source:
+    """Return what a database knows of one environment."""
+    definitions = read_snapshot(connection, environment).definitions or packaged_definitions()
+    return Source(environment, definitions, read_overrides(connection, environment), variables)
+
+
+def _unknown(environment: Environment) -> Source:
+    missing = f"not held by this database; add it with --database {environment}=URL"
+    return Source(environment, packaged_definitions(), missing=missing)
+
+
+def _other_source(environment: Environment, url: str) -> Source:
+    host = urlsplit(url).hostname or "the server"
+    try:
+        with connect(url) as connection:
+            source = own_source(connection, environment, None)
+            serves = read_snapshot(connection).environment
+    except (psycopg.Error, HoldsError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return Source(environment, packaged_definitions(), missing=f"cannot be asked: {said}")
+    if serves != environment and not source.overrides:
+        missing = f"the database on {host} serves {serves}, and holds nothing of {environment}"
+        return Source(environment, packaged_definitions(), missing=missing)
+    return source

@@ -1,0 +1,1 @@
+"""Feature flags: definitions, evaluation, changes by two people, the trail."""
