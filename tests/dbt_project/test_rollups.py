@@ -220,8 +220,13 @@ def test_a_rollup_of_another_shape_is_left_alone_until_all_is_made_anew(
         load(connection, 500, 8)
         refresh()
         expected = contents(connection, "fct_event_counts")
+        readers = connection.execute(
+            "select distinct ev_class::regclass::text from pg_depend join pg_rewrite on pg_rewrite.oid = objid"
+            " where refobjid = 'analytics.fct_event_counts'::regclass and classid = 'pg_rewrite'::regclass"
+        ).fetchall()
+        for (reader,) in readers:
+            connection.execute(f"drop view if exists {reader} cascade")
         connection.execute(
-            "drop view analytics.live_event_counts cascade;"
             "alter table analytics.fct_event_counts add retired_count integer;"
             "alter table analytics.fct_event_counts alter manual_count type bigint;"
             "alter table analytics.fct_event_counts rename cutoff_count to cutoffs"
