@@ -55,8 +55,8 @@ contains({{ text }}, '{{ word }}')
 
 
 {#
-    Parsed once an event, not once a field: most of the time goes into that. Numbers and nesting may be as long as PostgreSQL
-    takes them; beyond limits of its own Spark would read nothing of the event at all.
+    Parsed once for all fields. Numbers and nesting may be as long as PostgreSQL takes them; beyond limits of its own Spark would
+    read nothing of the event at all.
 #}
 {% macro spark__json_object(json, fields) -%}
 {%- set types = {} -%}

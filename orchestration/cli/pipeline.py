@@ -88,8 +88,10 @@ def spark(
 ) -> None:
     """Build the views from exported events on Spark, for more events than one PostgreSQL should read.
 
-    A second time only the days are read that a newer export has changed. Unless SPARK_CONF_DIR names a configuration,
-    Spark runs on this machine alone, and keeps what it makes in .holdwatch/spark/.
+    A second time it reads only the days that a newer export has changed.
+
+    Unless SPARK_CONF_DIR names a configuration, Spark runs on this machine
+    alone, and keeps what it makes in .holdwatch/spark/.
 
     Example: holdwatch events export /data/events && holdwatch pipeline spark /data/events
     """
