@@ -1,8 +1,8 @@
 """Table holds that cannot be double-booked, on PostgreSQL.
 
-A platform embeds this package; it needs psycopg and nothing else of holdwatch. Follow a booking from top to bottom:
-:mod:`~holds_core.selector` chooses tables, :mod:`~holds_core.client` holds them, the database refuses overlaps, and
-every step is an event in ``holds.observability_events``.
+A platform embeds this package; it needs psycopg, PyYAML, and nothing else of holdwatch. Follow a booking from top to
+bottom: :mod:`~holds_core.selector` chooses tables, :mod:`~holds_core.client` holds them, the database refuses overlaps,
+and every step is an event in ``holds.observability_events``. :mod:`~holds_core.flags` switches what of that is in force.
 """
 
 from holds_core import flags
