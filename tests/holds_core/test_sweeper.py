@@ -13,6 +13,7 @@ from holds_core import HoldClient
 from holds_core.events.spool import EventSpool
 from holds_core.sweeper import is_sweep_due, sweep_holds
 from tests.holds_core.conftest import MakeRequest
+from tests.transactions import wait_for_earlier_transactions
 
 
 def test_sweep_goes_on_until_nothing_is_left(
@@ -53,5 +54,6 @@ def test_sweep_is_due_while_something_is_new(
     client.place(make_request(uuid4()))
     assert is_sweep_due(connection, spool)
     for _ in range(2):
+        wait_for_earlier_transactions(connection)
         sweep_holds(connection, spool)
     assert not is_sweep_due(connection, spool)

@@ -15,7 +15,7 @@ TRIES = 1
 
 
 @dg.op(description="Sends what the views say now to Datadog.")
-def push_metrics(context: dg.OpExecutionContext, database: DatabaseResource) -> None:
+def send_to_datadog(context: dg.OpExecutionContext, database: DatabaseResource) -> None:
     """Send once; sending it again changes nothing."""
     context.add_output_metadata(asdict(_push(database)))
 
@@ -27,7 +27,7 @@ def push_metrics(context: dg.OpExecutionContext, database: DatabaseResource) -> 
 )
 def push_metrics_job() -> None:
     """Send once."""
-    push_metrics()
+    send_to_datadog()
 
 
 @dg.sensor(

@@ -51,6 +51,11 @@ def test_asset_graph_is_as_it_was_reviewed(definitions: Definitions) -> None:
     assert described == SNAPSHOT.read_text("utf-8")
 
 
+def test_a_code_server_takes_all_of_it(definitions: Definitions) -> None:
+    """It loads what a single job or asset does not: two things of one name are refused there."""
+    definitions.get_repository_def().load_all_definitions()
+
+
 def test_critical_expectations_block_and_warnings_do_not(definitions: Definitions) -> None:
     """Of the checks of both gates, exactly the critical ones are blocking."""
     graph = definitions.resolve_asset_graph()
