@@ -2,7 +2,7 @@
 
 A platform embeds this package; it needs psycopg, PyYAML, and nothing else of holdwatch. Follow a booking from top to
 bottom: :mod:`~holds_core.selector` chooses tables, :mod:`~holds_core.client` holds them, the database refuses overlaps,
-and every step is an event in ``holds.observability_events``. :mod:`~holds_core.flags` switches what of that is in force.
+and each step is an event in ``holds.observability_events``. :mod:`~holds_core.flags` switches what is in force of it.
 """
 
 from holds_core import flags
