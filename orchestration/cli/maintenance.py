@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-import psycopg
 import typer
 
-from holds_core.database.connections import connect
 from holds_core.database.settings import Environment
 from holds_core.maintenance import (
     MaintenanceWindow,
@@ -23,8 +19,8 @@ from holds_core.maintenance import (
     in_time_zone,
     list_maintenance_windows,
 )
+from orchestration.cli.acting import AsOption, connected
 from orchestration.cli.output import JsonOption, print_json
-from orchestration.database import open_existing_database
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -90,6 +86,7 @@ def add(
         Environment | None, typer.Option(help="Whose alerts are quiet. Unless given: this database's.")
     ] = None,
     restaurant: Annotated[UUID | None, typer.Option(help="Only what is of this restaurant.")] = None,
+    person: AsOption = None,
     json: JsonOption = False,
 ) -> None:
     r"""Make maintenance known: once, or every week.
@@ -106,7 +103,7 @@ def add(
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
     recurs = _recurs(weekly, at, lasts)
-    with _operator() as connection:
+    with connected(person) as connection:
         begins, ends = (
             None if moment is None else in_time_zone(connection, moment, time_zone) for moment in (starts_at, ends_at)
         )
@@ -140,13 +137,14 @@ def add(
 @app.command("list")
 def list_windows(
     with_ended: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    person: AsOption = None,
     json: JsonOption = False,
 ) -> None:
     """List known maintenance: what is active, what comes next, who added it and why. Times are UTC.
 
     Example: holdwatch maintenance list --json
     """
-    with _operator() as connection:
+    with connected(person) as connection:
         windows = list_maintenance_windows(connection, with_ended=with_ended)
     if json:
         print_json({"maintenance_windows": [_as_json(window) for window in windows]})
@@ -163,20 +161,17 @@ def list_windows(
 
 
 @app.command()
-def end(window_id: Annotated[UUID, typer.Argument(help="As holdwatch maintenance list shows it.")]) -> None:
+def end(
+    window_id: Annotated[UUID, typer.Argument(help="As holdwatch maintenance list shows it.")],
+    person: AsOption = None,
+) -> None:
     """End maintenance at once: alerts are judged again from now on. Repeating it is harmless.
 
     Example: holdwatch maintenance end 0d4a6a7e-0c4f-4b6e-9f0e-4c1f6f0a2b11
     """
-    with _operator() as connection:
+    with connected(person) as connection:
         was_ended = end_maintenance_window(connection, window_id)
     typer.echo("Ended: alerts are judged again from now on." if was_ended else "It was over already.")
-
-
-@contextmanager
-def _operator() -> Iterator[psycopg.Connection[Any]]:
-    with open_existing_database() as database, connect(database.url) as connection:
-        yield connection
 
 
 def _recurs(weekly: str | None, at: time | None, lasts: timedelta | None) -> Weekly | None:
