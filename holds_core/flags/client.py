@@ -24,7 +24,7 @@ import psycopg
 from holds_core.database.connections import connect
 from holds_core.database.queries import query
 from holds_core.database.settings import Environment, Settings
-from holds_core.database.severing import severable
+from holds_core.database.severing import severable, severed_after
 from holds_core.errors import HoldsError, translate
 from holds_core.events.record import Event, record_event
 from holds_core.events.types import EventType, Severity
@@ -47,6 +47,7 @@ TELL_EVERY = timedelta(minutes=15)
 _APPLICATION = "holdwatch-flags"
 _SHORTEST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
+_LONGEST_ANSWER_SECONDS = 5.0
 
 _log = logging.getLogger("holds_core")
 _clock = time.monotonic
@@ -166,7 +167,7 @@ class _KeptFlags(Flags):
         try:
             with connect(self._url, application_name=_APPLICATION) as connection:
                 self._renew(connection)
-        except (psycopg.Error, HoldsError) as error:
+        except Exception as error:  # noqa: BLE001  nobody's start is kept up by flags
             self._say_outage(error)
         self._start_thread()
 
@@ -221,7 +222,9 @@ class _KeptFlags(Flags):
     def _renew(self, connection: psycopg.Connection[Any]) -> float:
         """Read the flags anew; return for how many seconds they may be left alone."""
         asked_at = time.monotonic()
-        snapshot = read_snapshot(connection, self._environment)
+        # A server that hangs, or a proxy that goes silent, answers nobody: the next try is over a new connection.
+        with severed_after(connection, _LONGEST_ANSWER_SECONDS):
+            snapshot = read_snapshot(connection, self._environment)
         definitions = snapshot.definitions
         if not definitions.keys() >= set(Flag):
             # The database was migrated by another release: it does not know all that this one asks for.
@@ -233,7 +236,8 @@ class _KeptFlags(Flags):
         if self._is_outage_said:
             self._is_outage_said = False
             _log.warning("The overrides of feature flags are available again.")
-        self._say(connection, state, snapshot)
+        with severed_after(connection, _LONGEST_ANSWER_SECONDS):
+            self._say(connection, state, snapshot)
         if snapshot.ends_in_seconds is None:
             return self._refresh
         return min(self._refresh, max(snapshot.ends_in_seconds, _SHORTEST_PAUSE_SECONDS))

@@ -56,12 +56,22 @@ def snapshot_from(data: Mapping[str, Any]) -> Snapshot:
     return Snapshot(
         environment=Environment(data["environment"] or Environment.DEV),
         definitions={
-            name: FlagDefinition.from_json(name, definition) for name, definition in sorted(data["definitions"].items())
+            name: definition
+            for name, stored in sorted(data["definitions"].items())
+            if (definition := _definition_from(name, stored)) is not None
         },
         overrides=tuple(_override_from(override) for override in data["overrides"]),
         changed_at=None if changed_at is None else datetime.fromisoformat(changed_at).astimezone(UTC),
         ends_in_seconds=data["ends_in_seconds"],
     )
+
+
+def _definition_from(name: str, stored: Mapping[str, Any]) -> FlagDefinition | None:
+    """Read a definition; None where another release wrote it in words that this one does not know."""
+    try:
+        return FlagDefinition.from_json(name, stored)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _override_from(data: Mapping[str, Any]) -> Override:

@@ -476,6 +476,24 @@ def test_broken_glass_needs_a_reason_and_an_end(team: Team) -> None:
         team.as_("stranger").break_glass(COMBINATIONS, Wish(setting=Setting(False), reason="x"))
 
 
+def test_who_breaks_the_glass_and_is_not_reviewed_does_not_go_on_alone(team: Team) -> None:
+    """For three days, as long as one may last; then somebody looks at it first."""
+    for_an_hour = Wish(setting=Setting(False), reason="x", expires_in=timedelta(hours=1))
+    first = team.as_("ann").break_glass(COMBINATIONS, for_an_hour)
+    more = Wish(setting=Setting(7), reason="x", expires_in=timedelta(hours=1))
+    team.as_("ann").break_glass(Flag.ATTEMPT_LIMIT, more)
+    team.owner.execute(
+        "update holds.flag_changes set requested_at = requested_at - interval '3 days' where id = %s", (first.id,)
+    )
+
+    again = Wish(setting=Setting(8), reason="x", expires_in=timedelta(hours=1))
+    with pytest.raises(FlagStateError, match=f"nobody has reviewed that: change {first.id}"):
+        team.as_("ann_too").break_glass(Flag.ATTEMPT_LIMIT, again)
+    team.as_("bob").break_glass(Flag.ATTEMPT_LIMIT, again)
+    team.as_("bob").review(first.id, "was right")
+    assert team.as_("ann").break_glass(Flag.ATTEMPT_LIMIT, more).state == "applied"
+
+
 def test_broken_glass_can_be_ended_early_and_made_to_stay(team: Team) -> None:
     """By anybody; or its setting is asked for and approved, and the emergency is over."""
     for_an_hour = Wish(setting=Setting(False), reason="x", expires_in=timedelta(hours=1))

@@ -205,10 +205,13 @@ def test_python_and_sql_agree_in_any_state(
         state = FlagState(snapshot.definitions, snapshot.environment, Variables(said), snapshot.overrides)
         texts = json.dumps({flag: setting.as_json() for flag, setting in said.items()})
 
-        for restaurant_id in (None, *RESTAURANTS):
-            (levels,) = connection.execute(
-                "select holds.flag_levels('dev', %s, %s, null)", (restaurant_id, texts)
-            ).fetchone() or ({},)
+        stored: dict[UUID | None, dict[str, float]] = dict(
+            connection.execute(
+                "select restaurant_id, levels from holds.flag_levels('dev', %s, %s, null)", (RESTAURANTS, texts)
+            ).fetchall()
+        )
+        assert stored.keys() == {None, *RESTAURANTS}
+        for restaurant_id, levels in stored.items():
             assert {flag: float(level) for flag, level in levels.items()} == {
                 flag: pytest.approx(state.level(flag, restaurant_id)) for flag in Flag
             }
