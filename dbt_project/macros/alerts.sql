@@ -6,6 +6,14 @@
 {# How many finished periods are looked at. #}
 {% macro alert_periods() %}{{ return(24) }}{% endmacro %}
 
+{#
+    Whether something happened in the last days, or is ahead of the clock by less than one. Said beside the bound that is meant, which
+    is worked out while the query runs: this one is known when it starts, so that partitions beyond it are not even opened.
+#}
+{% macro happened_within_days(occurred_at, days) -%}
+{{ occurred_at }} >= now() - interval '{{ days }} days' and {{ occurred_at }} <= now() + interval '1 day'
+{%- endmacro %}
+
 {# The start of the evaluation period that a time falls into. #}
 {% macro alert_period_start(at) -%}
 date_bin({{ alert_clock('period') }}, {{ at }}, '2000-01-01 00:00:00+00')

@@ -26,7 +26,7 @@ unrolled_events as (
     {{ events_to_read('fct_event_counts', [
         'occurred_at', 'environment', 'restaurant_id', 'event_type', 'is_retry_exhausted', 'cutoff_kind', 'is_error',
         'error_class', 'is_fault', 'is_beside_alerts', 'is_shadow',
-    ]) }}
+    ], where=happened_within_days('occurred_at', 30)) }}
 ),
 
 newest_events as (
@@ -39,6 +39,7 @@ newest_events as (
         -- Both ends, so that the planner takes it for few.
         and occurred_at >= {{ alert_clock('oldest_period_starts_at') }}
         and occurred_at <= {{ alert_clock('judged_at') }}
+        and {{ happened_within_days('occurred_at', 1) }}
 ),
 
 -- Only of the restaurants that are asked for, where the unrolled view would count each of them, in every grain.

@@ -19,6 +19,7 @@ unrolled as (
         and total_ms is not null
         and not is_beside_alerts
         and occurred_at >= " ~ alert_clock('oldest_period_starts_at') ~ "
+        and " ~ happened_within_days('occurred_at', 2) ~ "
         and not " ~ alert_clock('is_shorter_than_a_minute')) }}
 ),
 
@@ -31,6 +32,7 @@ newest_events as (
         -- Both ends, so that the planner takes it for few.
         and occurred_at >= {{ alert_clock('oldest_period_starts_at') }}
         and occurred_at <= {{ alert_clock('judged_at') }}
+        and {{ happened_within_days('occurred_at', 1) }}
         and {{ alert_clock('is_shorter_than_a_minute') }}
 ),
 
@@ -53,35 +55,55 @@ latencies as (
     from newest_events
 ),
 
-cells as (
+-- Weighed before they are taken apart: a sketch has many cells.
+bounded_sketches as (
     select
-        sketches.environment,
-        sketches.restaurant_key,
-        sketches.bucket_at as starts_at,
-        sketches.bucket_at + interval '1 minute' as ends_at,
-        cells.sketch_index,
-        case sketches.phase when 'total' then cells.sample_count else -cells.sample_count end as sample_count
+        *,
+        bucket_at as starts_at,
+        bucket_at + interval '1 minute' as ends_at
     from sketches
-    cross join lateral unnest(sketches.sketch_indexes, sketches.sketch_counts) as cells (sketch_index, sample_count)
-    union all
+),
+
+weighed_sketches as (
     select
-        latencies.environment,
-        scopes.restaurant_key,
-        latencies.starts_at,
-        latencies.ends_at,
-        {{ sketch_index('latencies.total_ms') }} as sketch_index,
-        1 as sample_count
+        *,
+        case phase when 'total' then 1 else -1 end
+        * {{ weight_beside_maintenance('bounded_sketches', 'starts_at', 'ends_at') }} as weight
+    from bounded_sketches
+),
+
+scoped_latencies as (
+    select
+        latencies.*,
+        scopes.restaurant_key
     from latencies
     cross join lateral (values ('(all)'), (latencies.restaurant_id::text)) as scopes (restaurant_key)
 ),
 
-weighed as (
+weighed_latencies as (
+    select
+        *,
+        {{ weight_beside_maintenance('scoped_latencies', 'starts_at', 'ends_at') }} as weight
+    from scoped_latencies
+),
+
+cells as (
+    select
+        sketch.environment,
+        {{ alert_period_start('sketch.starts_at') }} as bucket_at,
+        cells.sketch_index,
+        sketch.weight * cells.sample_count as sample_count
+    from weighed_sketches as sketch
+    cross join lateral unnest(sketch.sketch_indexes, sketch.sketch_counts) as cells (sketch_index, sample_count)
+    where sketch.weight <> 0
+    union all
     select
         environment,
-        sketch_index,
         {{ alert_period_start('starts_at') }} as bucket_at,
-        {{ weight_beside_maintenance('cells', 'starts_at', 'ends_at') }} * sample_count as sample_count
-    from cells
+        {{ sketch_index('total_ms') }} as sketch_index,
+        weight as sample_count
+    from weighed_latencies
+    where weight <> 0
 ),
 
 summed as (
@@ -90,7 +112,7 @@ summed as (
         bucket_at,
         sketch_index,
         sum(sample_count) as sample_count
-    from weighed
+    from cells
     group by environment, bucket_at, sketch_index
     having sum(sample_count) > 0
 ),

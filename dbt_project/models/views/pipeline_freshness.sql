@@ -11,8 +11,20 @@ environments as (
     select environment from {{ source('holds', 'settings') }}
 ),
 
--- Runs are many, one every five minutes: the newest are looked up, from the end of the index whose words these are. (Of the
--- events as they are stored: through the staging view all runs would be read first.)
+failed_runs as (
+    select
+        environment,
+        job,
+        coalesce(nullif(reason, ''), nullif(message, ''), '(no reason recorded)') as blocked_reason,
+        is_blocked_run,
+        occurred_at,
+        recorded_at
+    from {{ ref('stg_holds__events') }}
+    where event_type = 'pipeline.run.failed'
+),
+
+-- Those that succeeded are many, one every five minutes: the newest is looked up, from the end of the index whose words these
+-- are. (Of the events as they are stored: through the staging view all of them would be read first.)
 ended as (
     select
         environments.environment,
@@ -21,21 +33,15 @@ ended as (
             where runs.event_type = 'pipeline.run.succeeded' and runs.environment = environments.environment
         ) as last_run_succeeded_at,
         (
-            select max(runs.occurred_at) from {{ source('holds', 'observability_events') }} as runs
-            where runs.event_type = 'pipeline.run.failed' and runs.environment = environments.environment
+            select max(failed_runs.occurred_at) from failed_runs
+            where failed_runs.environment = environments.environment
         ) as last_run_failed_at
     from environments
 ),
 
 blocked_runs as (
-    select
-        environment,
-        job,
-        coalesce(nullif(reason, ''), nullif(message, ''), '(no reason recorded)') as blocked_reason,
-        occurred_at,
-        recorded_at
-    from {{ ref('stg_holds__events') }}
-    where event_type = 'pipeline.run.failed' and is_blocked_run
+    select * from failed_runs
+    where is_blocked_run
 ),
 
 -- Until the same job has got through: a run that failed otherwise neither blocks nor unblocks.

@@ -19,7 +19,8 @@ minutes as (
 
 newest as (
     {{ events_to_read('fct_latency_sketches', ['environment', 'occurred_at', 'total_ms', 'planner_ms'],
-        where="event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')") }}
+        where="event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')
+        and " ~ happened_within_days('occurred_at', 1)) }}
 ),
 
 latencies as (
