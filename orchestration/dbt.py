@@ -141,6 +141,19 @@ def dbt_executable() -> str:
     return str(program)
 
 
+def dbt_command() -> list[str]:
+    """Return the command that is ``dbt`` without the garbage collector.
+
+    It would go through all that dbt has parsed, again and again, and find nothing to free: a quarter of the processor
+    time of a build, and a tenth of a second within some model. Without it a build takes 240 MB where it took 170.
+
+    Raises:
+        MissingExtraError: dbt is not installed.
+    """
+    dbt_executable()
+    return [sys.executable, "-c", "import gc; gc.disable(); from dbt.cli.main import cli; cli(prog_name='dbt')"]
+
+
 def run_dbt(url: str, *arguments: str, state: Path | None = None) -> DbtResult:
     """Run dbt on the database at ``url`` and wait for it, for example ``run_dbt(url, "build")``.
 
@@ -177,7 +190,7 @@ def call_dbt(home: Path, variables: Mapping[str, str], *arguments: str) -> DbtRe
     folder = Path(tempfile.mkdtemp(prefix=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-", dir=runs))
     if (home / _PARTIAL_PARSE).exists():
         shutil.copy(home / _PARTIAL_PARSE, folder)
-    command = [dbt_executable(), *arguments, "--target-path", str(folder), "--log-path", str(folder)]
+    command = [*dbt_command(), *arguments, "--target-path", str(folder), "--log-path", str(folder)]
     returned, output = _call(command, os.environ | variables)
     if (folder / _PARTIAL_PARSE).exists():
         (folder / _PARTIAL_PARSE).replace(home / _PARTIAL_PARSE)

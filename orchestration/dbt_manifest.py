@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from orchestration.dbt import DbtError, dbt_environment, dbt_executable
+from orchestration.dbt import DbtError, dbt_command, dbt_environment
 from orchestration.paths import DBT_PROJECT_DIR, state_dir
 from orchestration.server.layout import write_atomically
 
@@ -100,7 +100,7 @@ def _fingerprint() -> str:
 
 def _parse(target: Path) -> None:
     done = subprocess.run(
-        [dbt_executable(), "parse", "--target-path", str(target), "--log-path", str(target)],
+        [*dbt_command(), "parse", "--target-path", str(target), "--log-path", str(target)],
         check=False,
         cwd=DBT_PROJECT_DIR,
         env=os.environ | dbt_environment(os.environ.get("HOLDWATCH_DATABASE_URL", _ANY_URL)),

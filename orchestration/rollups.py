@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -82,7 +83,7 @@ class Reconciliation:
         return self.differing == 0 and self.events == self.rolled_up_events
 
 
-def refresh_rollups(url: str, *arguments: str) -> DbtResult:
+def refresh_rollups(url: str, *arguments: str, rollups: Sequence[str] = ROLLUPS) -> DbtResult:
     """Merge what has come in into the rollups, one after the other; see :func:`orchestration.dbt.run_dbt`.
 
     One that fails leaves the others refreshed, and itself as it was. By one thread: the second core is for others, and
@@ -90,7 +91,7 @@ def refresh_rollups(url: str, *arguments: str) -> DbtResult:
     not log each statement, which takes as long as all else that dbt does for a rollup.
     """
     options = ("--threads", "1", "--no-populate-cache", "--log-level-file", "info")
-    return run_dbt(url, "run", "--select", *ROLLUPS, *options, *arguments)
+    return run_dbt(url, "run", "--select", *rollups, *options, *arguments)
 
 
 def move_on_if_quiet(connection: psycopg.Connection) -> int | None:

@@ -7,7 +7,8 @@ import os
 import resource
 import subprocess
 import sys
-from collections import Counter
+import time
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -32,16 +33,45 @@ def seconds_of_models(url: str) -> dict[str, float]:
     return {rollup: seconds[rollup] for rollup in ROLLUPS}
 
 
-def seconds_of_statements(url: str) -> dict[str, float]:
-    """Refresh with a log of each statement; return how long dbt waited for those of each rollup."""
-    result = refresh_rollups(url, "--log-level-file", "debug", "--log-format-file", "json")
+@dataclass(frozen=True)
+class DatabaseTime:
+    """What the database takes for something.
+
+    Attributes:
+        seconds: By the clock of whoever asks: of a model, how long dbt waited for its statements.
+        processor_seconds: Of the server's processes. On shared cores this is what can be compared.
+    """
+
+    seconds: float
+    processor_seconds: float
+
+
+def database_time_of_copy(connection: psycopg.Connection[Any], url: str, lines: bytes) -> DatabaseTime:
+    """Insert lines by COPY; return what it took."""
+    postmaster = postmaster_of(url)
+    before, began = server_seconds(postmaster), time.perf_counter()
+    insert_lines(connection, lines)
+    seconds = time.perf_counter() - began
+    return DatabaseTime(seconds, server_seconds(postmaster) - before)
+
+
+def database_time_of_refresh(url: str, rollup: str) -> DatabaseTime:
+    """Refresh one rollup with a log of each statement; return what they took."""
+    postmaster = postmaster_of(url)
+    before = server_seconds(postmaster)
+    result = refresh_rollups(url, "--log-level-file", "debug", "--log-format-file", "json", rollups=[rollup])
+    processor_seconds = server_seconds(postmaster) - before
     assert result.is_successful, result.problems
-    seconds: Counter[str] = Counter()
-    for line in result.log.read_text().splitlines():
-        entry = json.loads(line)
-        if entry["info"]["name"] == "SQLQueryStatus":
-            seconds[entry["data"].get("node_info", {}).get("node_name", "")] += entry["data"]["elapsed"]
-    return {rollup: seconds[rollup] for rollup in ROLLUPS}
+    entries = [json.loads(line) for line in result.log.read_text().splitlines()]
+    return DatabaseTime(
+        sum(
+            entry["data"]["elapsed"]
+            for entry in entries
+            if entry["info"]["name"] == "SQLQueryStatus"
+            and entry["data"].get("node_info", {}).get("node_name") == rollup
+        ),
+        processor_seconds,
+    )
 
 
 def processor_seconds_of_a_run(url: str) -> float:
