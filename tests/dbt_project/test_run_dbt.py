@@ -104,10 +104,14 @@ def test_a_model_that_breaks_is_a_result_that_says_so(
     project = tmp_path / "project"
     shutil.copytree(DBT_PROJECT_DIR, project)
     model = project / "models" / "rollups" / "unrolled_event_counts.sql"
-    model.write_text(model.read_text("utf-8").replace("'MANUAL'", "'MANUAL"), encoding="utf-8")
+    model.write_text(model.read_text("utf-8").replace("from placed", "from placed,"), encoding="utf-8")
     monkeypatch.setattr("orchestration.dbt.DBT_PROJECT_DIR", project)
     result = run_dbt(new_views_database(), "run", state=tmp_path)
     assert not result.is_successful
-    assert (result.models_failed, result.skipped, result.models_built) == (1, 8, 15)
+    models = len(list((project / "models").rglob("*.sql")))
+    assert result.models_failed == 1
+    assert result.skipped >= 8
+    assert result.models_built == models - 1 - result.skipped
+    assert result.models_built >= 15
     assert [problem.name for problem in result.problems] == ["unrolled_event_counts"]
     assert "syntax error" in result.problems[0].message
