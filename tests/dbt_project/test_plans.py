@@ -27,8 +27,8 @@ from tests.transactions import wait_for_earlier_transactions
 
 EVENTS = 150_000
 WAITING = 50
-# A partition of so few pages is read from end to end sooner than through an index, and rightly: the first of the 90 days holds
-# only what there was of it after this time of day.
+# A partition of so few pages is read from end to end sooner than through an index, and rightly: the first of the 90
+# days holds only what there was of it after this time of day.
 SMALL_PAGES = 12
 
 

@@ -108,10 +108,8 @@ def test_a_model_that_breaks_is_a_result_that_says_so(
     monkeypatch.setattr("orchestration.dbt.DBT_PROJECT_DIR", project)
     result = run_dbt(new_views_database(), "run", state=tmp_path)
     assert not result.is_successful
-    models = len(list((project / "models").rglob("*.sql")))
     assert result.models_failed == 1
     assert result.skipped >= 8
-    assert result.models_built == models - 1 - result.skipped
     assert result.models_built >= 15
     assert [problem.name for problem in result.problems] == ["unrolled_event_counts"]
     assert "syntax error" in result.problems[0].message
