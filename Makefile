@@ -83,6 +83,7 @@ check: $(VENV)/developing ## Format, lint, types, layering, SQL style, generated
 .PHONY: check-full
 check-full: $(VENV)/developing check-tools ## What ops load, by every tool there is for it; a check that lacks its tool fails
 	@$(BIN)/python -m tests.dashboards.full
+	@HOLDWATCH_TOOLS_REQUIRED=1 $(BIN)/python -m pytest --quiet tests/dashboards/test_prism.py
 
 # As root on Debian what is missing is installed; elsewhere the checks say what to install.
 .PHONY: check-tools
@@ -96,7 +97,7 @@ check-tools:
 		fi; fi
 
 $(NODE_DIR)/node_modules/.package-lock.json: $(NODE_DIR)/package-lock.json
-	@echo "Installing the TypeScript compiler and Grafana's types into $(NODE_DIR)/node_modules/ …" >&2
+	@echo "Installing the TypeScript compiler, Grafana's types and Prism into $(NODE_DIR)/node_modules/ …" >&2
 	@npm ci --prefix $(NODE_DIR) --ignore-scripts --silent
 	@touch $@
 

@@ -178,6 +178,21 @@ def _lint_panel(panel: Json, say: Say) -> Iterator[Finding]:
     for unit in _units(config):
         if unit not in known_units():
             yield say("unknown-unit", place, f"Grafana knows no unit {unit!r}.", "Take one of the SDK's models/units.")
+    if panel.get("type") == "stat" and not _says_of_nothing(config.get("defaults") or {}):
+        yield say(
+            "nothing-is-good",
+            place,
+            "Where nothing is known it has the colour of its lowest threshold.",
+            "Map null and NaN to a text and a colour of their own.",
+        )
+
+
+def _says_of_nothing(defaults: Json) -> bool:
+    """Whether a value that is not known is told apart."""
+    return any(
+        str((mapping.get("options") or {}).get("match")).startswith("null")
+        for mapping in defaults.get("mappings") or []
+    )
 
 
 def _units(config: Json) -> Iterator[str]:

@@ -93,12 +93,22 @@ class Frame:
         return f"{self.about} Good: {self.good or self.signal.good}"
 
 
+# Nothing known is not good: without it a NULL would be painted as the lowest threshold is, mostly green.
+_NOTHING_KNOWN = dashboard.SpecialValueMap(
+    options=dashboard.DashboardSpecialValueMapOptions(
+        match=dashboard.SpecialValueMatch.NULL_AND_NAN,
+        result=dashboard.ValueMappingResult(text="no data", color="#6e7079", index=0),
+    )
+)
+
+
 def stat_panel(frame: Frame, sql: str, *, result: str = "table", decimals: int = 0) -> stat.Panel:
     """One large number, on a background that turns with its threshold."""
     panel = (
         _framed(stat.Panel(), frame)
         .with_target(Query(sql, result, "A"))
         .thresholds(_colours(frame))
+        .mappings([_NOTHING_KNOWN])
         .color_mode(common.BigValueColorMode.BACKGROUND)
         .graph_mode(common.BigValueGraphMode.NONE if result == "table" else common.BigValueGraphMode.AREA)
         .reduce_options(common_builder.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -113,7 +123,7 @@ def state_panel(frame: Frame, sql: str, states: States) -> stat.Panel:
     return (
         _framed(stat.Panel(), frame)
         .with_target(Query(sql, "table", "A"))
-        .mappings([_mapping(states)])
+        .mappings([_mapping(states), _NOTHING_KNOWN])
         .color_mode(common.BigValueColorMode.BACKGROUND)
         .graph_mode(common.BigValueGraphMode.NONE)
         .text_mode(common.BigValueTextMode.VALUE_AND_NAME)

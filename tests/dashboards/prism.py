@@ -1,6 +1,6 @@
 """Prism: a mock of Datadog's API, made of Datadog's own OpenAPI documents; it refuses what they have no place for.
 
-Installed by hand, since it is an npm package: see ``INSTALL``.
+Installed beside the other npm packages of the checks; ``make check-full`` does it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from dashboards.checks.openapi import OpenApi
 from orchestration.paths import PROJECT_ROOT
 from tests.dashboards.http_server import Answer, JsonServer, Request, serving
 
-PACKAGE = "@stoplight/prism-cli@5.16.0"
-PREFIX = PROJECT_ROOT / ".holdwatch" / "prism"
-INSTALL = f"npm install --prefix .holdwatch/prism {PACKAGE}"
+NODE_DIR = PROJECT_ROOT / "dashboards" / "checks" / "node"
+INSTALL = "npm ci --prefix dashboards/checks/node"
 VARIABLE = "HOLDWATCH_PRISM"
 """Where the program is, if it is not where ``INSTALL`` puts it."""
 
@@ -59,7 +58,7 @@ Json = dict[str, Any]
 def program() -> str | None:
     """Return Prism's path; None where it is not installed."""
     named = os.environ.get(VARIABLE)
-    return shutil.which(named if named else str(PREFIX / "node_modules" / ".bin" / "prism"))
+    return shutil.which(named if named else str(NODE_DIR / "node_modules" / ".bin" / "prism"))
 
 
 def one_document(documents: dict[str, OpenApi]) -> Json:

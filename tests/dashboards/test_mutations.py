@@ -94,6 +94,7 @@ FAULTS = [Fault(*row) for row in (
     ("no unit", "grafana", "missing-unit", OVERVIEW, '"unit": "percentunit"', '"unit": ""'),
     ("an unknown unit", "grafana", "unknown-unit", OVERVIEW, '"unit": "percentunit"', '"unit": "percent01"'),
     ("an unknown unit of a column", "grafana", "unknown-unit", OVERVIEW, '"value": "short"', '"value": "furlongs"'),
+    ("green where nothing is known", "grafana", "nothing-is-good", OVERVIEW, '"match": "null+nan"', '"match": "empty"'),
     ("no runbook", "grafana", "missing-runbook", OVERVIEW, '"title": "Runbook"', '"title": "Help"'),
     ("a runbook at a fixed place", "grafana", "fixed-runbook", OVERVIEW, '"${runbooks}/', '"https://wiki.example/'),
     # What they ask, and whom.
