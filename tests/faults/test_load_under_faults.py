@@ -57,14 +57,21 @@ class Outcome:
 
 @contextmanager
 def repeated(fault: Fault, pause_seconds: float) -> Iterator[Callable[[], int]]:
-    """Do something again and again within the block; yields how often it was done."""
+    """Do something again and again within the block; yields how often it was done.
+
+    After each time there is a pause at least twice as long as it took: on a slow machine a restart takes seconds, and a server
+    that is always starting answers nobody.
+    """
     is_over = threading.Event()
     count = 0
 
     def run() -> None:
         nonlocal count
-        while not is_over.wait(pause_seconds):
+        pause = pause_seconds
+        while not is_over.wait(pause):
+            began = time.monotonic()
             fault()
+            pause = max(pause_seconds, 2 * (time.monotonic() - began))
             count += 1
 
     thread = threading.Thread(target=run)
