@@ -59,8 +59,8 @@ class Outcome:
 def repeated(fault: Fault, pause_seconds: float) -> Iterator[Callable[[], int]]:
     """Do something again and again within the block; yields how often it was done.
 
-    After each time there is a pause at least twice as long as it took: on a slow machine a restart takes seconds, and a server
-    that is always starting answers nobody.
+    After each time there is a pause at least twice as long as it took: on a slow machine a restart takes seconds, and a
+    server that is always starting answers nobody.
     """
     is_over = threading.Event()
     count = 0
