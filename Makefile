@@ -112,7 +112,7 @@ lock: $(VENV)/developing ## Resolve the dependencies anew and write the lock fil
 	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --upgrade --generate-hashes --no-annotate --no-header \
 		--extra embedded --extra pipeline --extra dashboards --group build --output-file requirements.lock > /dev/null
 	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-annotate --no-header \
-		--extra embedded --extra pipeline --extra dashboards --extra supabase --group dev --constraint requirements.lock \
+		--extra embedded --extra pipeline --extra dashboards --extra supabase --extra openfeature --group dev --constraint requirements.lock \
 		--output-file requirements-dev.lock > /dev/null
 	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-annotate --no-header \
 		--extra spark --constraint requirements-dev.lock --output-file requirements-spark.lock > /dev/null

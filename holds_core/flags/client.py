@@ -13,10 +13,10 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -51,6 +51,21 @@ _LONGEST_ANSWER_SECONDS = 5.0
 
 _log = logging.getLogger("holds_core")
 _clock = time.monotonic
+
+
+class News(NamedTuple):
+    """What has become of the flags of a process.
+
+    Attributes:
+        changed: Flags that are something else than they were, for anybody, or for another reason; sorted.
+        are_overrides_available: Whether it is known what is set in the database.
+    """
+
+    changed: Sequence[str]
+    are_overrides_available: bool
+
+
+Watcher = Callable[[News], None]
 
 
 class Flags:
@@ -135,6 +150,18 @@ class Flags:
         value = self.evaluate(flag, restaurant_id, default).value
         return value if isinstance(value, int) else default
 
+    def watch(self, watcher: Watcher) -> Callable[[], None]:  # noqa: ARG002  these have no news
+        """Have something told of each change, and when overrides are not available any more, or again.
+
+        Args:
+            watcher: Called by the thread that keeps the flags up to date, which waits for it: what takes long belongs
+                elsewhere. What it raises is logged.
+
+        Returns:
+            A function that ends it.
+        """
+        return lambda: None
+
     def _fall_back(self) -> FlagState:
         """Return what is in force where nothing is known that could be used."""
         raise NotImplementedError  # what stays as it is does not grow old
@@ -155,6 +182,8 @@ class _KeptFlags(Flags):
         self._refresh = max_age_seconds / REFRESHES_PER_AGE
         self._defaults: FlagState | None = None
         self._is_outage_said = False
+        self._watchers: list[Watcher] = []
+        self._was_available = False
         self._said: set[object] = set()
         self._told_at: dict[Contradiction, float] = {}
         self._stopping = threading.Event()
@@ -169,6 +198,7 @@ class _KeptFlags(Flags):
                 self._renew(connection)
         except Exception as error:  # noqa: BLE001  nobody's start is kept up by flags
             self._say_outage(error)
+        self._was_available = self._is_available()
         self._start_thread()
 
     def start_anew(self) -> None:
@@ -185,6 +215,11 @@ class _KeptFlags(Flags):
             waiting.fire()
         if self._thread is not None:
             self._thread.join(timeout=5)
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Have something told of each change; see :meth:`Flags.watch`."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
 
     def _fall_back(self) -> FlagState:
         self._say_outage(None)
@@ -212,11 +247,13 @@ class _KeptFlags(Flags):
                         for _ in connection.notifies(timeout=wait, stop_after=1):
                             pass
             except (psycopg.Error, HoldsError) as error:
-                if not self._stopping.is_set() and time.monotonic() >= self._valid_until:
+                if not self._stopping.is_set() and not self._is_available():
                     self._say_outage(error)
             except Exception:  # noqa: BLE001  it is logged; the thread must outlive a bug of ours
                 # Whatever it is: the flags go on as they are, and the next try comes.
                 _log.exception("The feature flags could not be renewed.")
+            if not self._stopping.is_set():
+                self._tell(())
             self._stopping.wait(min(self._refresh, _LONGEST_PAUSE_SECONDS))
 
     def _renew(self, connection: psycopg.Connection[Any]) -> float:
@@ -231,16 +268,32 @@ class _KeptFlags(Flags):
             definitions = {**packaged_definitions(), **definitions}
         variables = read_variables(definitions, self._environ)
         state = FlagState(definitions, snapshot.environment, variables, snapshot.overrides)
+        changed = () if self._state is None else state.changes_from(self._state)
         self._state, self._defaults = state, None
         self._valid_until = asked_at + self._max_age
         if self._is_outage_said:
             self._is_outage_said = False
             _log.warning("The overrides of feature flags are available again.")
+        self._tell(changed)
         with severed_after(connection, _LONGEST_ANSWER_SECONDS):
             self._say(connection, state, snapshot)
         if snapshot.ends_in_seconds is None:
             return self._refresh
         return min(self._refresh, max(snapshot.ends_in_seconds, _SHORTEST_PAUSE_SECONDS))
+
+    def _is_available(self) -> bool:
+        return self._state is not None and _clock() < self._valid_until
+
+    def _tell(self, changed: Sequence[str]) -> None:
+        """Tell whoever watches what is new; nothing where nothing is."""
+        was_available, self._was_available = self._was_available, self._is_available()
+        if not changed and self._was_available == was_available:
+            return
+        for watcher in tuple(self._watchers):
+            try:
+                watcher(News(changed, self._was_available))
+            except Exception:  # noqa: BLE001  it is logged; the thread must outlive a bug of theirs
+                _log.exception("Somebody who watches the feature flags has failed.")
 
     def _say(self, connection: psycopg.Connection[Any], state: FlagState, snapshot: Snapshot) -> None:
         """Warn once of what is wrong with the flags, and record unsafe combinations for as long as they stand."""

@@ -88,6 +88,11 @@ class _Compiled:
         if self.share is not None:
             self.everybody = self.outside
 
+    @property
+    def answers(self) -> tuple[object, ...]:
+        """All that it can answer, to be compared."""
+        return self.share, self.inside, self.outside, self.restaurants
+
 
 class FlagState:
     """All flags of one environment at one moment. Immutable, so that threads share it without a lock."""
@@ -163,6 +168,19 @@ class FlagState:
     def restaurants_apart(self, flags: Iterable[str]) -> set[UUID]:
         """Return the restaurants that have something of their own for one of these flags."""
         return {restaurant_id for flag in flags for restaurant_id in self._flags[flag].restaurants}
+
+    def is_apart(self, flag: str, restaurant_id: UUID) -> bool:
+        """Tell whether a restaurant has something of its own for a flag."""
+        return restaurant_id in self._flags[flag].restaurants
+
+    def changes_from(self, earlier: FlagState) -> tuple[str, ...]:
+        """Return the flags that are something else than they were, for anybody, or for another reason; sorted."""
+        names = self._flags.keys() | earlier._flags.keys()
+        return tuple(sorted(name for name in names if self._answers(name) != earlier._answers(name)))
+
+    def _answers(self, flag: str) -> tuple[object, ...]:
+        compiled = self._flags.get(flag)
+        return () if compiled is None else compiled.answers
 
     def _compile(
         self, definition: FlagDefinition, override: Override | None, apart: Mapping[UUID, Override]

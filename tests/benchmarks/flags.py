@@ -1,4 +1,4 @@
-"""What a feature flag costs: nanoseconds for each evaluation, and for a search that has flags or has none.
+"""What a feature flag costs: nanoseconds for each evaluation, direct and through OpenFeature, and for each search.
 
     python -m tests.benchmarks.flags
 
@@ -13,10 +13,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+from openfeature import api
+from openfeature.evaluation_context import EvaluationContext
+
 from holds_core import QuoteRequest, Table
 from holds_core.database.settings import Environment
 from holds_core.flags import Flag, Flags, FlagState, Override, Setting
 from holds_core.flags.loading import packaged_definitions
+from holds_core.flags.openfeature import HoldwatchProvider
 from holds_core.selector import _ways
 from tests.benchmarks.results import Result, report
 
@@ -24,6 +28,9 @@ ROUNDS, CALLS = 7, 20_000
 MOST_NS = 2_000
 MOST_NS_OF_A_STRANGER = 20_000
 """With the hash that its bucket is; it is remembered from then on."""
+
+MOST_NS_BY_OPENFEATURE = 40_000
+"""Most of it is the SDK's own: contexts to merge, hooks to look for, an answer with all that it can say."""
 
 
 def nanoseconds(call: Callable[[], object]) -> float:
@@ -48,6 +55,13 @@ def main() -> None:
         "share, by bucket": lambda: flags.evaluate(Flag.LOOKAHEAD, elsewhere),
         "share, of a restaurant that is new": lambda: flags.evaluate(Flag.LOOKAHEAD, next(strangers)),
     }
+    provider = HoldwatchProvider(flags)
+    api.set_provider_and_wait(provider)
+    client, context = api.get_client(), EvaluationContext(str(elsewhere))
+    asked_by_openfeature = {
+        "the provider alone": lambda: provider.resolve_boolean_details(Flag.LOOKAHEAD, False, context),
+        "the SDK's client": lambda: client.get_boolean_value(Flag.LOOKAHEAD, False, context),
+    }
     request = QuoteRequest(
         restaurant_id=elsewhere, tables=[Table(id=uuid4(), capacity=2)], party_size=2,
         starts_at=datetime.now(UTC), ends_at=datetime.now(UTC) + timedelta(hours=1),
@@ -61,6 +75,16 @@ def main() -> None:
             is_at_most=True,
         )
         for name, call in asked.items()
+    ]
+    results += [
+        Result(
+            f"flags: evaluation, share, by bucket, through OpenFeature: {name}",
+            nanoseconds(call),
+            "ns",
+            MOST_NS_BY_OPENFEATURE,
+            is_at_most=True,
+        )
+        for name, call in asked_by_openfeature.items()
     ]
     results += [
         Result(

@@ -7,7 +7,10 @@ import sys
 
 import holds_core
 
-HEAVY = {"pandas", "numpy", "dagster", "dbt", "great_expectations", "typer", "rich", "sqlalchemy", "pyarrow", "yaml"}
+HEAVY = {
+    "pandas", "numpy", "dagster", "dbt", "great_expectations", "typer", "rich", "sqlalchemy", "pyarrow", "yaml",
+    "postgrest", "openfeature",
+}  # fmt: skip
 
 
 def test_import_is_light() -> None:
