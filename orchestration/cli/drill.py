@@ -10,6 +10,7 @@ from rich.table import Table
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.cli.soak import refuse_prod
 from orchestration.database import open_existing_database
+from orchestration.drills.kill_switch import SEEN, KillSwitchReport, run_kill_switch_drill
 from orchestration.drills.run import STEPS, Drill, DrillReport, Step, run_drill
 
 app = typer.Typer(
@@ -94,6 +95,43 @@ def flag_contradiction(
     _drill("flag-contradiction", period, prometheus, maintenance, allow_prod, json=json)
 
 
+@app.command("kill-switch")
+def kill_switch(
+    everyone: Annotated[
+        bool,
+        typer.Option(
+            "--everyone",
+            help="Drill the switch of all restaurants; meanwhile any of them can be double-booked. Else only that of a "
+            "synthetic one.",
+        ),
+    ] = False,
+    allow_prod: ProdOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Switch strict conflicts off and on again by the runbook's own commands, while a client is placing holds.
+
+    The commands are read out of docs/runbooks/README.md. Exits 1 if they fail, if the client takes more than ten
+    seconds to notice, or if the trail lacks them.
+
+    Example: holdwatch drill kill-switch
+    """
+    with open_existing_database() as database:
+        refuse_prod(database, allowed=allow_prod, what="A drill")
+        with notes.status("beginning") as status:
+            report = run_kill_switch_drill(
+                database.url,
+                is_for_everyone=everyone,
+                on_step=lambda what, seconds: notes.print(f"{seconds:6.1f} s  {what}"),
+                on_stage=lambda stage: status.update(f"waiting for {stage}"),
+            )
+    if json:
+        print_json(report.as_dict())
+    else:
+        _print_kill_switch(report)
+    if report.problems:
+        raise typer.Exit(1)
+
+
 def _drill(drill: Drill, period: int, prometheus: bool, maintenance: bool, allow_prod: bool, *, json: bool) -> None:
     _check_period(period, prometheus=prometheus)
     with open_existing_database() as database:
@@ -145,6 +183,26 @@ def _print(report: DrillReport) -> None:
         results.print(f"Evaluations in a row that had breached when it fired: {report.evaluations}.")
     if report.also_notified:
         results.print(f"Also told of: {', '.join(report.also_notified)}.")
-    for problem in report.problems:
+    _print_verdict(report.problems)
+
+
+def _print_kill_switch(report: KillSwitchReport) -> None:
+    whose = "every restaurant" if report.is_for_everyone else "a synthetic restaurant"
+    results.print(f"Drill kill-switch: holds.strictConflicts of {whose} in {report.environment}")
+    for command in report.commands:
+        results.print(f"$ {command}")
+    table = Table()
+    table.add_column("after the command began", justify="right")
+    table.add_column("")
+    for switched, seconds in report.seconds.items():
+        for seen, passed in seconds.items():
+            table.add_row(f"{passed:.2f} s", f"{switched}: {SEEN[seen]}")
+    results.print(table)
+    results.print(f"{report.attempts} holds were asked for of a table that was taken; {report.let_through} got it.")
+    _print_verdict(report.problems)
+
+
+def _print_verdict(problems: list[str]) -> None:
+    for problem in problems:
         results.print(f"- {problem}")
-    results.print("It fell short; see above." if report.problems else "Everything as it should be.")
+    results.print("It fell short; see above." if problems else "Everything as it should be.")

@@ -56,7 +56,7 @@ def alert_named(name: str) -> Alert:
 
 
 @dataclass
-class _Restaurant:
+class SyntheticRestaurant:
     """The synthetic restaurant of one drill."""
 
     connection: psycopg.Connection
@@ -101,7 +101,7 @@ class DoubleBooking:
 
     def __init__(self, connection: psycopg.Connection, url: str) -> None:
         """Prepare it, as somebody who may switch enforcement, and hold."""
-        self._restaurant = _Restaurant(connection, "double-booking")
+        self._restaurant = SyntheticRestaurant(connection, "double-booking")
         self._url = url
         self._holds: list[UUID] = []
         self._is_lenient = False
@@ -173,7 +173,7 @@ class SuccessDip:
 
     def __init__(self, connection: psycopg.Connection, period: timedelta) -> None:
         """Prepare it for periods of this length."""
-        self._restaurant = _Restaurant(connection, "success-dip")
+        self._restaurant = SyntheticRestaurant(connection, "success-dip")
         self._period = period
         self._count = 0
         self._filled: set[int] = set()
@@ -233,7 +233,7 @@ class FlagContradiction:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         """Prepare it."""
-        self._restaurant = _Restaurant(connection, "flag-contradiction")
+        self._restaurant = SyntheticRestaurant(connection, "flag-contradiction")
         self._before = 0
 
     def inject(self) -> None:

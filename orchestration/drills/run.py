@@ -147,8 +147,7 @@ def _require_ready(connection: psycopg.Connection, alert: str) -> str:
     """Return the environment that the database serves, once it is made sure that the drill can begin."""
     if connection.execute("select to_regclass('analytics.alert_evaluations')").fetchone() == (None,):
         raise DrillError("There are no alerts to drill: the views are not built. Run: holdwatch pipeline run")
-    if connection.execute("select pg_try_advisory_lock(hashtextextended('holdwatch.drill', 0))").fetchone() == (False,):
-        raise DrillError("Another drill is at work on this database; wait until it is over.")
+    require_alone(connection)
     row = connection.execute(
         "select settings.environment, evaluations.is_firing from holds.settings as settings"
         " inner join analytics.alert_evaluations as evaluations"
@@ -161,6 +160,16 @@ def _require_ready(connection: psycopg.Connection, alert: str) -> str:
     if is_firing:
         raise DrillError(f"The alert {alert} is firing already: what it says is real. See docs/runbooks, then drill.")
     return str(environment)
+
+
+def require_alone(connection: psycopg.Connection) -> None:
+    """Keep other drills away for as long as the connection lasts.
+
+    Raises:
+        DrillError: One is at work.
+    """
+    if connection.execute("select pg_try_advisory_lock(hashtextextended('holdwatch.drill', 0))").fetchone() == (False,):
+        raise DrillError("Another drill is at work on this database; wait until it is over.")
 
 
 @contextmanager
