@@ -20,8 +20,13 @@ from holds_core.flags.syncing import sync_definitions
 from holds_core.flags.values import Setting
 
 PASSWORD = "of-a-tests-login"
-LOGINS = ("ann", "ann_too", "bob", "cyd", "desk", "stranger", "clerk")
-"""ann_too is another login of ann; desk is a service; stranger has the role and is nobody's; clerk lacks the role."""
+LOGINS = {
+    **dict.fromkeys(("ann", "ann_too", "bob", "cyd", "desk", "stranger"), "holds_operator"),
+    "clerk": "holds_app",
+    "reader": "analytics_reader",
+    "anon": None,
+}
+"""Login → its role. ann_too is another one of ann's, desk a service, stranger nobody's."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,8 @@ def logins(server_url: str) -> Iterator[dict[str, str]]:
         for name, login in made.items():
             create = sql.SQL("create role {} login password {}").format(sql.Identifier(login), sql.Literal(PASSWORD))
             connection.execute(create)
-            role = sql.Identifier("holds_app" if name == "clerk" else "holds_operator")
-            connection.execute(sql.SQL("grant {} to {}").format(role, sql.Identifier(login)))
+            if (role := LOGINS[name]) is not None:
+                connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(login)))
     yield made
     with psycopg.connect(server_url, autocommit=True) as connection:
         for login in made.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from uuid import UUID, uuid4
 
 import psycopg
@@ -160,6 +161,33 @@ def test_hundred_thousand_buckets_are_the_same_in_python_and_in_sql(connection: 
     assert [row for row in rows if rollout_bucket(row[0], row[1]) != row[2]] == []
     share = sum(row[2] < 10 for row in rows) / len(rows)
     assert 0.095 < share < 0.105
+
+
+def test_hundred_thousand_answers_are_the_same_in_python_and_in_sql(connection: psycopg.Connection) -> None:
+    """Every flag with a share, at twenty shares, for 1,250 restaurants; who has it keeps it at every higher share."""
+    flags = [
+        name for name, one in packaged_definitions().items() if one.type is FlagType.BOOLEAN and one.per == "restaurant"
+    ]
+    shares = [1, 2, 3, 5, 8, 10, 13, 21, 25, 34, 49, 50, 51, 55, 75, 89, 90, 95, 98, 99]
+    restaurants = [uuid4() for _ in range(1_250)]
+    rows = connection.execute(
+        "select asked.flag, asked.share, told.restaurant_id, (told.levels ->> asked.flag)::numeric = 100"
+        " from (select flag, share from unnest(%s::text[]) as flag cross join unnest(%s::int[]) as share) as asked"
+        " cross join lateral holds.flag_levels('dev', %s, '{}', jsonb_build_object("
+        "  'flag', asked.flag, 'value', true, 'percentage', asked.share)) as told"
+        " where told.restaurant_id is not null order by 1, 3, 2",
+        (flags, shares, restaurants),
+    ).fetchall()
+
+    assert len(rows) == 100_000
+    states = {(flag, share): state_of(Override(flag, None, Setting(True, share))) for flag in flags for share in shares}
+    assert [row for row in rows if states[row[0], row[1]].evaluate(row[0], row[2]).value is not row[3]] == []
+    removed = [
+        (lower, higher)
+        for lower, higher in pairwise(rows)
+        if (lower[0], lower[2]) == (higher[0], higher[2]) and lower[3] and not higher[3]
+    ]
+    assert removed == []
 
 
 def store(connection: psycopg.Connection, found: list[Override]) -> None:
