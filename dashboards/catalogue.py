@@ -26,6 +26,7 @@ VIEWS = (
     "maintenance_periods",
     "metric_totals",
     "objective_counts",
+    "open_flag_changes",
     "operational_changes",
     "pipeline_freshness",
     "pipeline_runs",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -16,6 +21,7 @@ from typer.testing import CliRunner
 from holds_core.events.types import EVENT_TYPES
 from orchestration import paths
 from orchestration.cli.app import app
+from orchestration.server.layout import ServerLayout
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -58,11 +64,18 @@ def test_holds_page_snippets_run(database_url: str, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.strip() == "[True]"
 
 
-def test_flags_page_snippet_runs(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What an application embeds, with the names that its reader has at hand."""
-    (snippet,) = blocks(ROOT / "docs" / "feature-flags" / "README.md", "python")
-    run(snippet, database_url=database_url, restaurant_id=uuid4())
-    assert capsys.readouterr().out.strip() == "default"
+FLAGS_PAGE = ROOT / "docs" / "feature-flags" / "README.md"
+
+
+def test_flags_page_snippets_run(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What an application embeds, by either API, with the names that its reader has at hand."""
+    for snippet in blocks(FLAGS_PAGE, "python"):
+        run(snippet, database_url=database_url, restaurant_id=uuid4())
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["default", "False off DEFAULT default", "TARGETING_KEY_MISSING"]
+    assert {"`default`", "`False off DEFAULT default`", "`TARGETING_KEY_MISSING`"} <= set(
+        re.findall("`[^`]+`", FLAGS_PAGE.read_text())
+    )
 
 
 def test_flags_page_commands_do_what_it_says(
@@ -70,7 +83,7 @@ def test_flags_page_commands_do_what_it_says(
 ) -> None:
     """From the page alone: two people get logins, one asks, the other approves, and so on to the end of the page."""
     monkeypatch.setattr(paths, "STATE_DIR", tmp_path)
-    page = "".join(blocks(ROOT / "docs" / "feature-flags" / "README.md", "console"))
+    page = "".join(blocks(FLAGS_PAGE, "console"))
     # Logins are the whole server's: other tests may have an ann, too.
     people = {name: f"{name}_{uuid4().hex[:8]}" for name in ("ann", "bob")}
     commands = [shlex.split(line.removeprefix("$ holdwatch ")) for line in page.splitlines()]
@@ -90,6 +103,32 @@ def test_flags_page_commands_do_what_it_says(
         ("selector.attemptLimit", None, None, None, False),
         ("selector.lookahead", True, 10, None, False),
     ]
+
+
+@pytest.mark.slow
+def test_flags_page_is_copied_into_a_shell_on_a_fresh_machine(tmp_path: Path) -> None:
+    """The README says how to start the server, and leads to the page: both people get by with what stands there."""
+    state = tmp_path / "state"
+    assert "](docs/feature-flags/README.md)" in (ROOT / "README.md").read_text()
+    lines = "".join(blocks(FLAGS_PAGE, "console")).splitlines()
+    script = "\n".join(["set -eux", *(line.removeprefix("$ ") for line in lines)])
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("HOLDWATCH_")}
+    path = os.pathsep.join((str(Path(sys.executable).parent), variables["PATH"]))
+    environment = variables | {"PATH": path, "HOLDWATCH_STATE_DIR": str(state)}
+
+    def shell(text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["bash", "-c", text], check=False, env=environment, capture_output=True, text=True)
+
+    try:
+        done = shell(script)
+        assert done.returncode == 0, done.stderr
+        shown = json.loads(shell("holdwatch flags list --json").stdout)
+        (known,) = [flag for flag in shown["flags"] if flag["flag"] == "selector.lookahead"]
+        assert (known["effective"], known["reason"]) == ("10%", "override")
+    finally:
+        shell("holdwatch db stop")
+        if ServerLayout.of(state).user is not None:
+            shutil.rmtree(ServerLayout.of(state).home, ignore_errors=True)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -73,11 +73,33 @@ def _add_now(built: dashboard_builder.Dashboard) -> None:
         size=(4, 5),
         steps=((None, GOOD),),
     )
+    waiting = Frame(
+        id=11,
+        title="Changes that wait",
+        signal=CHANGES,
+        about="For an approval, for being applied, for a review or their end, now.",
+        size=(4, 6),
+        good="0, or somebody is looking at them.",
+        steps=((None, GOOD), (1.0, WARN)),
+    )
+    waiting_for = Frame(
+        id=12,
+        title="Changes that wait: for what, until when",
+        signal=CHANGES,
+        about="What one person did alone comes first: it ends by itself, and somebody else has to review it. "
+        "A request that nobody has answered in time is void.",
+        size=(20, 6),
+        good="none waits for longer than its people need.",
+    )
     built.with_panel(state_panel(unsafe, operations.alert_state(_UNSAFE), states.ALERT))
     built.with_panel(stacked_bars_panel(found, operations.alert_values(_UNSAFE)).time_from("2h"))
     built.with_panel(state_panel(switch, holds.SWITCH, states.SWITCH))
     built.with_panel(stat_panel(share, holds.STRICT_SHARE))
     built.with_panel(stat_panel(count, operations.change_count("flag", "rollout", "enforcement")))
+    built.with_panel(stat_panel(waiting, operations.OPEN_CHANGE_COUNT))
+    built.with_panel(
+        table_panel(waiting_for, operations.OPEN_CHANGES, {"asked": "dateTimeAsIso", "until": "dateTimeAsIso"})
+    )
 
 
 def _add_changes(built: dashboard_builder.Dashboard) -> None:
@@ -92,8 +114,7 @@ def _add_changes(built: dashboard_builder.Dashboard) -> None:
         id=7,
         title="Changes of flags: requested, approved, rejected, applied",
         signal=CHANGES,
-        about="Each step of each change in the time range, the newest first. One that was requested and has no later "
-        "step waits for approval.",
+        about="Each step of each change in the time range, the newest first, with what it was and what it is to be.",
         size=(24, 7),
     )
     deploys = Frame(

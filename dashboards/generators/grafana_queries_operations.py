@@ -137,6 +137,25 @@ where
     and kind in ({names})"""
 
 
+OPEN_CHANGES = f"""select
+    change_id as "change",
+    waits_for as "waits for",
+    flag as "flag",
+    case restaurant_key when '(all)' then 'all' else restaurant_key end as "restaurant",
+    setting as "to",
+    reason as "why",
+    requested_by as "by",
+    requested_at as "asked",
+    expires_at as "until"
+from analytics.open_flag_changes
+where {IN_ENVIRONMENT}
+order by is_break_glass desc, requested_at, change_id
+limit 100"""
+
+OPEN_CHANGE_COUNT = f"""select count(*) as "changes"
+from analytics.open_flag_changes
+where {IN_ENVIRONMENT}"""
+
 CHANGES_BY_DAY = f"""select
     date_trunc('day', occurred_at, 'UTC') as "time",
     kind as metric,

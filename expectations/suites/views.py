@@ -96,6 +96,12 @@ _VIEWS = {
     "operational_changes": _View(
         columns=("occurred_at", "environment", "restaurant_key", "kind", "title", "reason", "changed_by")
     ),
+    "open_flag_changes": _View(
+        columns=(
+            "change_id", "environment", "flag", "restaurant_key", "setting", "waits_for", "requested_by",
+            "requested_at", "expires_at", "reason",
+        )
+    ),
     "pipeline_runs": _View(columns=("ended_at", "environment", "job", "outcome", "reason", "duration_seconds")),
     "metric_totals": _View(columns=("environment", "metric", "kind", "total")),
     "recent_latency_ms": _View(columns=("environment", "phase", "percentile", "latency_ms", "sample_count")),

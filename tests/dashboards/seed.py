@@ -102,6 +102,16 @@ from {_SELDOM}
 cross join lateral (select now() - moments.ago - interval '9 minutes' as at) as starts
 """
 
+_OPEN_CHANGE = """
+insert into holds.flag_changes
+    (environment, flag, value, percentage, reason, base_version, state, requested_by, requested_login, requested_at,
+     expires_at)
+values (
+    'dev', 'selector.lookahead', 'true', 10, 'first stage', 0, 'requested', 'ann', 'ann', now(),
+    now() + interval '7 days'
+)
+"""
+
 _HOLD = """
 with hold as (
     insert into holds.table_holds
@@ -119,8 +129,8 @@ select id, restaurant_id, %(table)s, owner_id, held_during, false from hold
 
 
 def seed_events(connection: psycopg.Connection) -> None:
-    """Insert events of each kind that a view reads, and maintenance, for today and the 90 days before."""
-    for statement in (_SELECTIONS, _TROUBLE, _HOLDS, _CHANGES, _MAINTENANCE):
+    """Insert events of each kind that a view reads, and maintenance, for 90 days; and a flag that waits."""
+    for statement in (_SELECTIONS, _TROUBLE, _HOLDS, _CHANGES, _MAINTENANCE, _OPEN_CHANGE):
         connection.execute(statement, {"restaurants": list(RESTAURANTS)})
     # Two changes that leave enforcement as it was.
     for enabled in (False, True):

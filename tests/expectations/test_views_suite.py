@@ -54,6 +54,10 @@ _TABLES = {
         "occurred_at timestamptz, environment text, restaurant_key text, kind text, title text, reason text, "
         "changed_by text"
     ),
+    "open_flag_changes": (
+        "change_id bigint, environment text, flag text, restaurant_key text, setting text, waits_for text, "
+        "requested_by text, requested_at timestamptz, expires_at timestamptz, reason text"
+    ),
     "pipeline_runs": (
         "ended_at timestamptz, environment text, job text, outcome text, reason text, duration_seconds float8"
     ),

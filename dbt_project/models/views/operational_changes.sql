@@ -46,7 +46,12 @@ final as (
                         || case when {{ json_flag('context', 'enabled') }} then 'on' else 'OFF' end
                 end
             when 'capacity.flags.changed'
-                then coalesce(context ->> 'flag', 'a flag') || ' ' || coalesce(context ->> 'action', 'was changed')
+                then concat_ws(
+                    ' ',
+                    coalesce(context ->> 'flag', 'a flag'),
+                    coalesce(context ->> 'action', 'was changed'),
+                    '(' || (context ->> 'from') || ' → ' || (context ->> 'to') || ')'
+                )
             when 'capacity.rollout.advanced'
                 then concat_ws(' ', coalesce(context ->> 'flag', 'a rollout'), 'went on to', context ->> 'stage')
             else concat_ws(' ', coalesce(context ->> 'flag', 'a rollout'), 'was held back at', context ->> 'stage')

@@ -115,6 +115,15 @@ def test_two_people_change_a_flag_from_the_console(flags: Desk) -> None:
     assert flags("verify", "--head", f"1:{'0' * 64}").status == 1
 
 
+def test_whoever_approves_sees_what_a_terminal_would_hide(flags: Desk) -> None:
+    """A reason that moves the cursor, colours or turns the line round is shown as it is written, wherever it is."""
+    assert flags("request", "selector.lookahead", "on", "--reason", "ok\x1b[8m\r\u202eno", person="ann").status == 0
+    for words in (("pending",), ("pending", "1"), ("show", "selector.lookahead"), ("trail",)):
+        said = flags(*words, COLUMNS="400").out
+        assert "ok\\x1b[8m\\x0d\\u202eno" in said, words
+        assert not set("\x1b\r\u202e") & set(said)
+
+
 def test_other_steps_from_the_console(flags: Desk) -> None:
     """Edited, approved for later, applied; rejected; withdrawn; the glass broken, reviewed and ended."""
     assert flags("request", "selector.attemptLimit", "9", "--reason", "x", person="ann").status == 0
