@@ -34,6 +34,7 @@ VIEWS = (
     "recent_latency_ms",
     "reservation_latency_ms",
     "restaurants_over_90_days",
+    "unsafe_flag_combinations",
 )
 """The views of the schema ``analytics`` that dashboards may read."""
 

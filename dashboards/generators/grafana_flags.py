@@ -73,6 +73,14 @@ def _add_now(built: dashboard_builder.Dashboard) -> None:
         size=(4, 5),
         steps=((None, GOOD),),
     )
+    which = Frame(
+        id=13,
+        title="Unsafe combinations, last hour: which, and why",
+        signal=FLAGS,
+        about="What defeats what, as it was found within the last hour.",
+        size=(24, 5),
+        good="nothing.",
+    )
     waiting = Frame(
         id=11,
         title="Changes that wait",
@@ -96,6 +104,7 @@ def _add_now(built: dashboard_builder.Dashboard) -> None:
     built.with_panel(state_panel(switch, holds.SWITCH, states.SWITCH))
     built.with_panel(stat_panel(share, holds.STRICT_SHARE))
     built.with_panel(stat_panel(count, operations.change_count("flag", "rollout", "enforcement")))
+    built.with_panel(table_panel(which, operations.UNSAFE_FLAGS, {"last": "dateTimeAsIso"}))
     built.with_panel(stat_panel(waiting, operations.OPEN_CHANGE_COUNT))
     built.with_panel(
         table_panel(waiting_for, operations.OPEN_CHANGES, {"asked": "dateTimeAsIso", "until": "dateTimeAsIso"})

@@ -137,6 +137,18 @@ where
     and kind in ({names})"""
 
 
+UNSAFE_FLAGS = f"""select
+    rule_name as "rule",
+    flags as "flags",
+    case restaurant_key when '(all)' then 'all' else restaurant_key end as "restaurant",
+    because as "why",
+    found_count as "found",
+    last_found_at as "last"
+from analytics.unsafe_flag_combinations
+where {IN_ENVIRONMENT}
+order by last_found_at desc, "rule", "restaurant"
+limit 100"""
+
 OPEN_CHANGES = f"""select
     change_id as "change",
     waits_for as "waits for",

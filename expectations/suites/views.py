@@ -102,6 +102,9 @@ _VIEWS = {
             "requested_at", "expires_at", "reason",
         )
     ),
+    "unsafe_flag_combinations": _View(
+        columns=("environment", "rule_name", "restaurant_key", "flags", "because", "found_count", "last_found_at")
+    ),
     "pipeline_runs": _View(columns=("ended_at", "environment", "job", "outcome", "reason", "duration_seconds")),
     "metric_totals": _View(columns=("environment", "metric", "kind", "total")),
     "recent_latency_ms": _View(columns=("environment", "phase", "percentile", "latency_ms", "sample_count")),

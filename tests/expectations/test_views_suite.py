@@ -58,6 +58,10 @@ _TABLES = {
         "change_id bigint, environment text, flag text, restaurant_key text, setting text, waits_for text, "
         "requested_by text, requested_at timestamptz, expires_at timestamptz, reason text"
     ),
+    "unsafe_flag_combinations": (
+        "environment text, rule_name text, restaurant_key text, flags text, because text, found_count bigint, "
+        "last_found_at timestamptz"
+    ),
     "pipeline_runs": (
         "ended_at timestamptz, environment text, job text, outcome text, reason text, duration_seconds float8"
     ),
