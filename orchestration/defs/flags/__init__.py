@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration.defs.flags.assets import flag_reports
+from orchestration.defs.flags.assets import flag_changes, flag_reports
 
 
 def definitions() -> dg.Definitions:
     """Return what this topic defines."""
-    return dg.Definitions(assets=[flag_reports])
+    return dg.Definitions(assets=[flag_changes, flag_reports])

@@ -26,6 +26,15 @@ REGISTRY_KEY = dg.AssetKey(["flags", "registry"])
 AUDIT_KEY = dg.AssetKey(["flags", "audit"])
 
 
+flag_changes = dg.AssetSpec(
+    ["holds", "flag_changes"],
+    description="Every change of a flag that was asked for, and what became of it. Written by the holds core alone.",
+    group_name="holds",
+    owners=OWNERS,
+    kinds={"postgres", "table"},
+)
+
+
 @dg.multi_asset(
     name="flag_reports",
     specs=[
@@ -39,7 +48,7 @@ AUDIT_KEY = dg.AssetKey(["flags", "audit"])
         dg.AssetSpec(
             AUDIT_KEY,
             description="Every flag in every environment: default, override, what is in force, why, since when, whose.",
-            deps=[["holds", "settings"], ["holds", "observability_events"]],
+            deps=[["holds", "settings"], ["holds", "flag_changes"], ["holds", "observability_events"]],
             group_name="flags",
             owners=OWNERS,
             kinds={"postgres", "csv", "markdown"},
