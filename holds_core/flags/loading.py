@@ -21,6 +21,7 @@ from holds_core.flags.model import (
     FlagDefinition,
     Guardrail,
     Kind,
+    Measure,
     Rollout,
     Rule,
     Scope,
@@ -154,7 +155,7 @@ def _guardrail(part: Part) -> Guardrail:
     bounds = {name: parts[name].number() for name in ("at_least", "at_most") if name in parts}
     if not bounds:
         part.fail("a guardrail needs a bound; add at_least or at_most")
-    return Guardrail(parts["measure"].text(), bounds.get("at_least"), bounds.get("at_most"))
+    return Guardrail(parts["measure"].choice(Measure), bounds.get("at_least"), bounds.get("at_most"))
 
 
 def _prerequisites(name: str, parts: Mapping[str, Part]) -> Iterator[_Place]:
