@@ -87,6 +87,7 @@ class RolloutStatus:
         cohort_count: How many restaurants are named to take part; 0: all do.
         waiting_change: The change that waits for an approval.
         judged_at: When, UTC.
+        held_by: The guardrails that hold it back; None where none does, or nobody has guarded it.
         rolled_back_to: What the flag was set to instead, just now; None where nothing was broken.
         source: All of it, as the database gave it.
     """
@@ -106,8 +107,14 @@ class RolloutStatus:
     cohort_count: int
     waiting_change: int | None
     judged_at: datetime
+    held_by: str | None
     rolled_back_to: str | None
     source: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Which rollout this is, among those of a database."""
+        return f"{self.flag} {self.environment}"
 
     @property
     def soak_left(self) -> timedelta:
@@ -133,6 +140,7 @@ class RolloutStatus:
             cohort_count=data["cohort_count"],
             waiting_change=data["waiting_change"],
             judged_at=_time(data["judged_at"]),
+            held_by=data.get("held_by"),
             rolled_back_to=data.get("rolled_back_to"),
             source=data,
         )
@@ -158,13 +166,23 @@ def read_rollouts(
     return [RolloutStatus.from_json(json.loads(text)) for (text,) in _rows(connection, "rollout_statuses", parameters)]
 
 
-def guard_rollouts(connection: psycopg.Connection[Any]) -> list[RolloutStatus]:
+def guard_rollouts(
+    connection: psycopg.Connection[Any], told: Mapping[str, str | None] | None = None
+) -> list[RolloutStatus]:
     """Judge every rollout that is on its way, and take back a stage whose guardrail is broken.
+
+    Args:
+        connection: As ``holds_operator``, or the owner.
+        told: What held back each when this was called last, by :attr:`RolloutStatus.key`: it is recorded as an event
+            when it changes.
 
     Returns:
         What each was found to be; :attr:`RolloutStatus.rolled_back_to` where it was taken back.
     """
-    return [RolloutStatus.from_json(json.loads(text)) for (text,) in _rows(connection, "guard_rollouts", {})]
+    return [
+        RolloutStatus.from_json(json.loads(text))
+        for (text,) in _rows(connection, "guard_rollouts", {"told": json.dumps(dict(told or {}))})
+    ]
 
 
 def read_cohort(connection: psycopg.Connection[Any], flag: str) -> list[UUID]:

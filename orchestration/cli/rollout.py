@@ -14,8 +14,8 @@ from rich.table import Column, Table
 
 from holds_core.database.connections import connect
 from holds_core.database.settings import Environment
-from holds_core.errors import FlagRequestError
-from holds_core.flags.changes import FlagChange, FlagChanges, Wish
+from holds_core.errors import FlagRequestError, HoldsError
+from holds_core.flags.changes import FlagChange, Wish
 from holds_core.flags.model import Flag
 from holds_core.flags.rollouts import GuardrailVerdict, RolloutStatus, read_cohort, read_rollouts
 from holds_core.flags.snapshot import read_snapshot
@@ -55,8 +55,11 @@ def status(
     with reading(person) as desk:
         found = read_rollouts(desk.connection, flag=flag)
     for environment, url in others:
-        with connect(url) as connection:
-            found += read_rollouts(connection, flag=flag, environment=environment)
+        try:
+            with connect(url) as connection:
+                found += read_rollouts(connection, flag=flag, environment=environment)
+        except (psycopg.Error, HoldsError) as error:
+            notes.print(f"{environment} cannot be asked: {str(error).strip().splitlines()[0]}")
     if json:
         print_json({"rollouts": [one.source for one in found]})
         return
@@ -98,7 +101,7 @@ def advance(
         if now.next_stage is None:
             raise FlagRequestError(f"{flag} is on for everybody in {place}: there is no next stage.")
         wish = Wish(
-            setting=Setting(True, None if now.next_stage == 100 else now.next_stage),  # noqa: PLR2004  percent
+            setting=Setting(True, None if now.next_stage == 100 else now.next_stage),
             reason=reason,
             unsafe_because=unsafe_because,
             on_overlap=overlaps,

@@ -660,9 +660,10 @@ $$;
 comment on function holds.roll_back_flag(text, text, text, text) is
 'Takes a flag that goes up by stages back to the stage before: at once, by one person, on the trail.';
 
--- Judges every rollout that is on its way, and takes back a stage whose guardrail is broken. Returns what each was found to be;
--- rolled_back_to where it was taken back.
-create function holds.guard_rollouts()
+-- Judges every rollout that is on its way, and takes back a stage whose guardrail is broken. Returns what each was found to be:
+-- held_by says what holds it back, rolled_back_to what it was taken back to.
+--   p_told: what held back each when this was called last, as {"flag environment": held_by}: said as an event when it changes.
+create function holds.guard_rollouts(p_told jsonb default '{}')
 returns setof jsonb
 language plpgsql
 security definer
@@ -672,6 +673,7 @@ as $$
 declare
     v_stage record;
     v_status jsonb;
+    v_held_by text;
     v_change holds.flag_changes;
 begin
     for v_stage in select * from holds.rollout_stages() where is_set order by 1, 2 loop
@@ -687,16 +689,27 @@ begin
                     from jsonb_array_elements(v_status -> 'guardrails') with ordinality as entries (entry, place)
                     where entries.entry ->> 'verdict' = 'broken'
                 ));
-                v_status := v_status
+                return next v_status
                     || jsonb_build_object('rolled_back_to', holds.flag_text(v_change.value, v_change.percentage));
+                continue;
             end if;
         end if;
-        return next v_status;
+        select string_agg(
+            concat_ws(' of the last ', entries.entry ->> 'measure', nullif(entries.entry ->> 'span', 'stage')), ', '
+            order by entries.place)
+        into v_held_by
+        from jsonb_array_elements(v_status -> 'guardrails') with ordinality as entries (entry, place)
+        where entries.entry ->> 'verdict' in ('waits', 'broken');
+        if v_held_by is distinct from p_told ->> concat_ws(' ', v_stage.flag, v_stage.environment) and v_held_by is not null then
+            perform holds.note_rollout(
+                'capacity.rollout.blocked', 'warning', v_status, null, 'held back by ' || v_held_by, 'rollout guard');
+        end if;
+        return next v_status || jsonb_build_object('held_by', v_held_by);
     end loop;
 end
 $$;
 
-comment on function holds.guard_rollouts() is
+comment on function holds.guard_rollouts(jsonb) is
 'Judges every staged rollout that is on its way, and takes back a stage whose guardrail is broken.';
 
 create function holds.flag_cohort_hash(p_flag text)
@@ -858,7 +871,7 @@ grant execute on function holds.rollout_stages() to holds_operator, analytics_re
 grant execute on function holds.is_in_rollout(text, text, integer, uuid) to holds_operator, analytics_reader;
 grant execute on function holds.rollout_status(text, text, jsonb) to holds_operator;
 grant execute on function holds.roll_back_flag(text, text, text, text) to holds_operator;
-grant execute on function holds.guard_rollouts() to holds_operator;
+grant execute on function holds.guard_rollouts(jsonb) to holds_operator;
 grant execute on function holds.set_rollout_cohort(text, uuid[], uuid[], text, text) to holds_operator;
 grant execute on function holds.list_rollout_cohort(text) to holds_operator;
 grant execute on function holds.flag_cohort_problems() to holds_operator;

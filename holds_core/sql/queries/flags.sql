@@ -125,7 +125,7 @@ order by stages.flag, array_position(array['dev', 'staging', 'prod'], stages.env
 
 -- name: guard_rollouts
 select found.status::text
-from holds.guard_rollouts() as found (status);
+from holds.guard_rollouts(%(told)s::jsonb) as found (status);
 
 -- name: roll_back_flag
 select * from holds.roll_back_flag(
