@@ -449,13 +449,16 @@ begin
     end if;
     v_status := holds.rollout_status(p_change.environment, p_change.flag, p_change.evidence -> 'from');
     v_missing := array(select jsonb_array_elements_text(v_status -> 'missing'));
-    if v_wanted is distinct from (v_status ->> 'next_stage')::integer then
+    if v_wanted is distinct from (v_status ->> 'next_stage')::integer
+        and not v_stage.is_killed and not v_stage.is_break_glass
+    then
         v_missing := format(
             'the stage after %s %% is %s', v_stage.stage, coalesce((v_status ->> 'next_stage') || ' %', 'none')
         )::text || v_missing;
     end if;
     if v_missing <> '{}' then
-        raise exception '% in % cannot go from % %% to % %% yet: %', p_change.flag, p_change.environment, v_stage.stage, v_wanted,
+        raise exception '% in % cannot go from % %% to % %% yet: %', p_change.flag, p_change.environment,
+            v_stage.approved, v_wanted,
             array_to_string(v_missing, '; ')
             using errcode = '55000', constraint = 'flag_changes_stage', hint = 'See: holdwatch rollout status';
     end if;
@@ -623,7 +626,7 @@ begin
     returning * into v_change;
     perform holds.note_flag_change(v_change, 'rolled back', p_person, p_reason);
     perform holds.note_rollout(
-        'capacity.rollout.blocked', 'error', p_status, holds.flag_text(v_change.value, v_change.percentage), p_reason, p_person);
+        'capacity.rollout.blocked', 'warning', p_status, holds.flag_text(v_change.value, v_change.percentage), p_reason, p_person);
     return holds.put_flag_change(v_change, p_person, '{}');
 end
 $$;

@@ -21,6 +21,7 @@ from holds_core.events.spool import EventSpool
 from holds_core.flags import Flag, Setting
 from holds_core.flags.changes import FlagChange, Wish
 from holds_core.flags.rollouts import RolloutStatus, read_rollouts
+from holds_core.flags.snapshot import read_snapshot
 from holds_core.rollout import rollout_bucket
 from tests.dbt_project.loading import insert_event, insert_windows
 from tests.dbt_project.oracle import Window
@@ -102,20 +103,35 @@ class Ramp:
                 restaurant_id=restaurant_id, environment="staging",
             )  # fmt: skip
 
-    def soak(self, hours: float = SOAK_HOURS + 1, *, bookings: int = 210) -> None:
-        """Let so many hours pass in which parties are seated, and the pipeline runs."""
+    def soak(self, hours: float = SOAK_HOURS + 1, *, parties: int = 204, times: int = 1) -> None:
+        """Let so many hours pass in which parties are seated, most at one restaurant, and the pipeline runs.
+
+        Args:
+            hours: How many.
+            parties: How many are seated at the first restaurant.
+            times: How often each of them comes: its event is stored so many times, and placing it once is enough.
+        """
         began_at = datetime.now(UTC)
-        self.book(self.restaurants, bookings)
+        self.book([self.first], parties)
+        for _ in range(times - 1):
+            self.team.owner.execute(
+                "insert into holds.observability_events (occurred_at, environment, source, event_type, severity,"
+                " restaurant_id, context) select occurred_at, environment, source, event_type, severity, restaurant_id,"
+                " context from holds.observability_events where event_type = 'capacity.selector.assignment'"
+                " and restaurant_id = %s and occurred_at >= %s limit %s",
+                (self.first, began_at, parties),
+            )
+        self.book(self.restaurants[1:], 9)
         self.pass_by(hours, since=began_at)
 
-    def pass_by(self, hours: float, since: datetime | None = None) -> None:
-        """Move what happened since then over the last hours, and what was before that back beyond them."""
+    def pass_by(self, hours: float, since: datetime) -> None:
+        """Move what happened since then over the last hours but one, and what was before that back beyond them."""
         owner = self.team.owner
-        parameters = {"hours": hours, "since": since or datetime.now(UTC)}
+        parameters = {"hours": hours, "since": since}
         with owner.transaction():
             owner.execute(
                 "update holds.observability_events set occurred_at = occurred_at - interval '1 hour' *"
-                " case when occurred_at < %(since)s then %(hours)s else random() * (%(hours)s - 0.5) end",
+                " case when occurred_at < %(since)s then %(hours)s else 1.5 + random() * (%(hours)s - 2) end",
                 parameters,
             )
             owner.execute(
@@ -134,7 +150,8 @@ class Ramp:
     def freshen(self) -> None:
         """Let the newest event, and the newest run of the pipeline, be of now."""
         self.book([self.third], 1)
-        insert_event(self.team.owner, "pipeline.run.succeeded", '{"job": "refresh"}', environment="staging")
+        environment = read_snapshot(self.team.owner).environment
+        insert_event(self.team.owner, "pipeline.run.succeeded", '{"job": "refresh"}', environment=environment)
 
     def double_book(self, restaurant_id: UUID) -> None:
         """Let two parties have one table, in spite of everything."""

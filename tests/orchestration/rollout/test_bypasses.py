@@ -139,17 +139,7 @@ def test_no_way_around_the_soak(ramp: Ramp, way: str) -> None:
     """Refused with what is missing, at 10 % after a soak that is good unless the attempt says otherwise."""
     attempt, refusal, words = BYPASSES[way]
     ramp.set_directly(10)
-    ramp.book([ramp.first], 25)
-    for _ in range(7):
-        # The same evening eight times over: placing two hundred holds takes a second.
-        ramp.team.owner.execute(
-            "insert into holds.observability_events (occurred_at, environment, source, event_type, severity,"
-            " restaurant_id, context) select occurred_at, environment, source, event_type, severity, restaurant_id,"
-            " context from holds.observability_events where event_type = 'capacity.selector.assignment'"
-            " and restaurant_id = %s limit 25",
-            (ramp.first,),
-        )
-    ramp.pass_by(49, since=ramp.status().began_at)
+    ramp.soak(parties=21, times=10)
     assert ramp.status().missing == ()
 
     with pytest.raises(refusal) as refused:
@@ -164,7 +154,7 @@ def test_no_way_around_the_soak(ramp: Ramp, way: str) -> None:
 
 
 def test_less_needs_no_evidence_and_one_person_goes_back(ramp: Ramp) -> None:
-    """Down is two people's whenever they want, or one person's by a stage while the ramp is on its way; nobody else's."""
+    """Down is two people's whenever they want; by a stage it is one person's, while the ramp is on its way."""
     ramp.set_directly(50)
     back = ramp.team.as_("ann").roll_back(STRICT, "guests at the door")
     assert (back.percentage, back.is_rollback, back.approved_by, back.state) == (10, True, None, "applied")

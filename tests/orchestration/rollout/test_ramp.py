@@ -41,8 +41,8 @@ def tick(database_url: str) -> Callable[[str | None], SensorResult]:
     return once
 
 
-def test_ramp_goes_up_by_stages_and_back_by_itself(ramp: Ramp, tick: Callable[[str | None], SensorResult]) -> None:
-    """From 0 to 100 % over 10 and 50, with two regressions on the way; who takes part is strict, stage by stage."""
+def test_ramp_goes_up_by_stages(ramp: Ramp, tick: Callable[[str | None], SensorResult]) -> None:
+    """0, 10, 50, 100 %, two days each; who takes part is strict, stage by stage, and nobody else is looked at."""
     team = ramp.team
     named = (ramp.first, ramp.second, ramp.third)
     assert team.as_("ann").change_cohort(STRICT, "they agreed", add=named) == 3
@@ -50,7 +50,6 @@ def test_ramp_goes_up_by_stages_and_back_by_itself(ramp: Ramp, tick: Callable[[s
     assert ramp.strict() == [False] * 4
     ramp.soak()
 
-    # The first stage: of the cohort alone, and what the others double-book is not the stage's.
     assert (ramp.status().verdict, ramp.status().missing, ramp.status().next_stage) == ("ready", (), 10)
     done = ramp.approve(ramp.ask(10))
     assert done.evidence["rollout"]["stage"] == 0
@@ -60,45 +59,58 @@ def test_ramp_goes_up_by_stages_and_back_by_itself(ramp: Ramp, tick: Callable[[s
     assert [state.evaluate(STRICT, one).value for one in ramp.restaurants] == ramp.strict()
     with pytest.raises(HoldConflictError):
         ramp.overlap(ramp.first)
+    # Of those who take no part yet, what is double-booked is no news: it does not hold up the others.
     assert ramp.overlap(ramp.outside)
-    detect_double_bookings(team.owner)
-    status = ramp.status()
-    assert (status.verdict, status.stage, status.cohort_count) == ("soaking", 10, 3)
+    assert detect_double_bookings(team.owner) == 1
+    assert (ramp.status().verdict, ramp.status().stage, ramp.status().cohort_count) == ("soaking", 10, 3)
     with pytest.raises(FlagStageError, match="the soak of 10 % lasts until"):
         ramp.ask(50)
 
-    ramp.soak(bookings=820)
+    ramp.soak()
     judged = {(one.measure, one.span): one for one in ramp.status().guardrails}
-    requests = judged["request_count", "stage"]
-    assert 200 <= (requests.value or 0) < 220  # those of the one restaurant that is in; four were busy
+    assert judged["request_count", "stage"].value == 204
     assert judged["double_bookings", "stage"].value == 0
     assert {one.verdict for one in judged.values()} == {GuardrailVerdict.HOLDS}
-    ramp.approve(ramp.ask(50, on_overlap="grandfather"))
+    ramp.approve(ramp.ask(50))
     assert ramp.strict() == [True, True, False, False]
-    told = tick(None)
-    assert "at 50 %: soaking" in str(told.skip_reason)
+    assert "at 50 %: soaking" in str(tick(None).skip_reason)
 
-    # Two parties at one table of a restaurant that is in: the sensor takes the stage back, once.
-    ramp.soak(hours=20, bookings=40)
+    ramp.soak()
+    end_all_holds(team.owner)
+    ramp.approve(ramp.ask(100))
+    assert ramp.strict() == [True] * 4
+    ramp.soak()
+    assert (ramp.status().verdict, ramp.status().is_running) == ("finished", False)
+    assert "No rollout is on its way." in str(tick(None).skip_reason)
+    stages = [context["stage"] for _, _, context in ramp.events("capacity.rollout.advanced")]
+    assert stages == ["10%", "50%", "on"]
+    assert verify_trail(team.owner).problems == ()
+
+
+def test_regressions_take_a_stage_back(ramp: Ramp, tick: Callable[[str | None], SensorResult]) -> None:
+    """By itself, once, on the trail, and the soak begins anew: two parties at one table; then guests turned away."""
+    team = ramp.team
+    ramp.set_directly(50)
+    ramp.soak(hours=20)
     ramp.double_book(ramp.second)
     assert ramp.status().verdict == "broken"
-    rolled_back = tick(told.cursor)
+    rolled_back = tick(None)
     assert "was rolled back to 10%" in str(rolled_back.skip_reason)
-    assert ramp.strict() == [True, False, False, False]
+    assert ramp.strict() == [True, False, False, True]
     assert "at 10 %: soaking" in str(tick(rolled_back.cursor).skip_reason)
     (entry,) = [one for one in read_trail(team.owner) if one.action == "rolled back"]
     assert (entry.person, str(entry.from_setting), str(entry.to_setting)) == ("rollout guard", "50%", "10%")
     assert "double_bookings is 1 (at most 0)" in (entry.reason or "")
     (blocked,) = ramp.events("capacity.rollout.blocked")
-    assert (blocked[0], blocked[1], blocked[2]["stage"], blocked[2]["to"]) == ("error", "staging", "50%", "10%")
+    assert (blocked[0], blocked[1], blocked[2]["stage"], blocked[2]["to"]) == ("warning", "staging", "50%", "10%")
 
-    # Up again after a new soak; then guests are turned away: an hour that is bad counts, however long the good ones were.
     end_all_holds(team.owner)
-    ramp.soak(bookings=820)
+    ramp.soak()
     ramp.approve(ramp.ask(50))
-    ramp.soak(bookings=420)
+    ramp.soak(times=3)
     ramp.turn_away(ramp.first, 19)
     assert ramp.status().verdict == "ready"  # too few to be a share of anything
+    # An hour that is bad counts, however good the two days before it were.
     ramp.turn_away(ramp.first, 3)
     assert [(one.measure, one.span) for one in ramp.status().guardrails if one.verdict != "holds"] == [
         ("success_ratio", "hour")
@@ -106,25 +118,16 @@ def test_ramp_goes_up_by_stages_and_back_by_itself(ramp: Ramp, tick: Callable[[s
     with pytest.raises(FlagStageError, match="success_ratio of the last hour is 0"):
         ramp.ask(100)
     assert "was rolled back to 10%" in str(tick(None).skip_reason)
-
-    ramp.soak(bookings=820)
-    ramp.approve(ramp.ask(50))
-    ramp.soak(bookings=420)
-    ramp.approve(ramp.ask(100))
-    assert ramp.strict() == [True] * 4
-    ramp.soak()
-    assert (ramp.status().verdict, ramp.status().is_running) == ("finished", False)
-    assert str(tick(None).skip_reason.skip_message if tick(None).skip_reason else "") == "No rollout is on its way."
-
-    stages = [context["stage"] for _, _, context in ramp.events("capacity.rollout.advanced")]
-    assert stages == ["10%", "50%", "50%", "50%", "on"]
+    with pytest.raises(FlagStageError, match="the soak of 10 % lasts until"):
+        ramp.ask(50)
+    assert ramp.events("capacity.rollout.blocked")[-1][2]["to"] == "10%"
     assert verify_trail(team.owner).problems == ()
 
 
 def test_what_holds_a_ramp_is_said_once(ramp: Ramp, tick: Callable[[str | None], SensorResult]) -> None:
     """An alert fires and the pipeline stands still: no rollback, no advance, one event for as long as it is so."""
     ramp.set_directly(10)
-    ramp.soak(bookings=820)
+    ramp.soak()
     assert ramp.status().verdict == "ready"
     ramp.team.owner.execute("delete from holds.observability_events where event_type like 'pipeline.%%'")
 
@@ -158,7 +161,6 @@ def test_prod_goes_up_when_staging_is_through(ramp: Ramp) -> None:
     owner.execute("update holds.settings set environment = 'prod'")
     ramp.set_directly(0)
     ramp.soak()
-    owner.execute("update holds.observability_events set environment = 'prod'")
 
     def ask(evidence: dict[str, object]) -> object:
         wish = Wish(setting=Setting(True, 10), reason="staging is through", evidence=evidence)

@@ -1,0 +1,131 @@
+"""``holdwatch rollout`` from the console: what the page about flags says, word for word, with two days between the stages."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from orchestration import paths
+from tests.orchestration.cli.test_flags import Console
+from tests.orchestration.rollout.conftest import Ramp
+from tests.test_docs import ROOT, blocks
+
+
+@pytest.fixture
+def run(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Console:
+    """A console on this test's database, with a state folder of its own."""
+    monkeypatch.setattr(paths, "STATE_DIR", tmp_path)
+    return Console(database_url)
+
+
+@pytest.fixture
+def people(run: Console, ramp: Ramp) -> Iterator[dict[str, str]]:
+    """Logins as `db grant` makes them; roles are the whole server's, so they go with the test."""
+    made = {name: f"{name}_{uuid4().hex[:8]}" for name in ("ann", "bob")}
+    for login in made.values():
+        assert run("db", "grant", "holds_operator", login).status == 0
+    yield made
+    for login in made.values():
+        ramp.team.owner.execute(sql.SQL("drop role {}").format(sql.Identifier(login)))
+
+
+def test_page_takes_a_ramp_up_and_back(run: Console, people: dict[str, str], ramp: Ramp) -> None:
+    """Every command of the page, in its order; the soak is simulated before each next stage."""
+    page = "".join(blocks(ROOT / "docs" / "feature-flags" / "README.md", "sh"))
+    words = people | {"RESTAURANT": str(ramp.first)}
+    commands = [[words.get(word, word) for word in shlex.split(line)] for line in page.splitlines()]
+    told = []
+    for command in commands:
+        assert command[0] == "holdwatch"
+        if command[1:3] == ["rollout", "advance"]:
+            early = run(*command[1:])
+            assert (early.status, len(early.err.splitlines())) == (1, 1)
+            assert "cannot go from 0 % to 10 % yet: the soak of 0 % lasts until" in early.err
+            ramp.soak(parties=21, times=10)
+        done = run(*command[1:])
+        assert done.status == 0, (command, done.err)
+        told.append(done)
+    shown = "".join(done.out for done in told)
+    assert "holds.strictConflicts in staging: soaking" in shown
+    assert "0 % of 1 named restaurants" in shown
+    assert "worked out by the database" in shown
+    assert "success_ratio over the stage: 1 (of 219), has to be ≥ 0.95: holds" in shown
+    assert "Rolled back: holds.strictConflicts in staging: off." in shown
+    (status,) = next(done for done in reversed(told) if done.out.startswith("{")).json["rollouts"]
+    assert (status["stage"], status["next_stage"], status["verdict"]) == (10, 50, "soaking")
+    assert {one["verdict"] for one in status["guardrails"]} <= {"holds", "gathers"}
+    assert "stage 0 of 3 (10 % → 50 % → 100 %)" in " ".join(run("flags", "audit", "--format", "markdown").out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("start", "--reason", "x", "--at", "20"), 2, "begins at 0 or at 10"),
+        (("advance", "--reason", "x"), 1, "is on for everybody in staging"),
+        (("advance", "--reason", "x", "--flag", "selector.spool"), 2, "there is no flag selector.spool"),
+        (("advance", "--reason", "x", "--environment", "dev"), 1, "has no stages in dev"),
+        (("advance", "--reason", "x", "--evidence-from", "production=x"), 2, "ENV=URL"),
+        (("roll-back", "--reason", "x"), 1, "there is none to go back from"),
+        (("cohort", "--add", str(uuid4())), 2, "say why"),
+        (("cohort", "--file", "{file}", "--reason", "x"), 2, "pilots.txt:2: 'the Swan' is no restaurant's id"),
+    ],
+)
+def test_wrong_call_says_what_would_be_right(
+    run: Console, people: dict[str, str], tmp_path: Path, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    """One line, before anything has changed."""
+    file = tmp_path / "pilots.txt"
+    file.write_text(f"{uuid4()}\nthe Swan\n")
+    done = run(
+        "rollout",
+        *(word.format(file=file) for word in arguments),
+        "--as",
+        people["ann"],
+        COLUMNS="300",
+        TERMINAL_WIDTH="300",
+    )
+    assert (done.status, words in done.err) == (status, True), done.err
+
+
+def test_prod_is_asked_with_what_staging_says(
+    run: Console,
+    people: dict[str, str],
+    ramp: Ramp,
+    new_database: Callable[..., str],
+    views_template: Callable[[], str],
+) -> None:
+    """From the database that serves staging; who approves sees that it was handed in, and one that is away is said."""
+    prod = views_template()
+    with psycopg.connect(prod, autocommit=True) as owner:
+        owner.execute("update holds.settings set environment = 'prod'")
+        owner.execute("select holds.set_hold_conflict_rollout(0, 'a test')")
+    ramp.soak(parties=21, times=10)
+    there = {"HOLDWATCH_DATABASE_URL": prod}
+    assert run("db", "grant", "holds_operator", people["ann"], **there).status == 0
+
+    refused = run(
+        "rollout", "advance", "--reason", "staging is through", "--evidence-from", f"staging={ramp_url(ramp)}",
+        "--as", people["ann"], **there,
+    )  # fmt: skip
+    assert refused.status == 1
+    assert "the soak of 0 % lasts until" in refused.err
+    assert "staging" not in refused.err.split("yet:")[1]
+
+    both = run("rollout", "status", "--database", f"staging={ramp_url(ramp)}", "--json", **there).json["rollouts"]
+    assert [(one["environment"], one["verdict"]) for one in both if one["flag"] == "holds.strictConflicts"] == [
+        ("prod", "held"), ("staging", "finished"),
+    ]  # fmt: skip
+    away = run("rollout", "status", "--database", "staging=postgresql://x:secret@127.0.0.1:1/x", **there)
+    assert (away.status, "staging cannot be asked" in away.err, "secret" in away.err) == (0, True, False)
+
+
+def ramp_url(ramp: Ramp) -> str:
+    """Where staging is, with its owner's login."""
+    info = ramp.team.owner.info
+    return f"postgresql://{info.user}:{info.password}@{info.host}:{info.port}/{info.dbname}"
