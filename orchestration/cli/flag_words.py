@@ -137,10 +137,10 @@ def guardrail_words(guardrail: JudgedGuardrail) -> tuple[str, str, str, str]:
 def _evidence(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Write what speaks for a change; what a rollout was judged by, a line for each guardrail."""
     for name, value in evidence.items():
-        if name not in _JUDGED or not isinstance(value, Mapping):
+        status = _status(value) if name in _JUDGED else None
+        if status is None:
             yield "evidence", f"{name} {value}"
             continue
-        status = RolloutStatus.from_json(value)
         yield (
             "evidence",
             _JUDGED[name].format(status=status, since=moment(status.began_at), at=moment(status.judged_at)),
@@ -148,6 +148,14 @@ def _evidence(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for guardrail in status.guardrails:
             measure, span, found, bound = guardrail_words(guardrail)
             yield "", f"{measure} over {span}: {found}, has to be {bound}: {guardrail.verdict}"
+
+
+def _status(value: object) -> RolloutStatus | None:
+    """Read evidence of a rollout; None where somebody has handed in something else."""
+    try:
+        return RolloutStatus.from_json(value) if isinstance(value, Mapping) else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _who(person: str, login: str | None) -> str:

@@ -259,7 +259,8 @@ as $$
             case p_guardrail ->> 'span' when 'hour' then ' of the last hour' end,
             ' is ', coalesce(trim_scale(round((p_guardrail ->> 'value')::numeric, 4))::text, 'not known'),
             ' (' || nullif(concat_ws(
-                ' and ', 'at least ' || (p_guardrail ->> 'at_least'), 'at most ' || (p_guardrail ->> 'at_most')
+                ' and ', 'at least ' || trim_scale((p_guardrail ->> 'at_least')::numeric),
+                'at most ' || trim_scale((p_guardrail ->> 'at_most')::numeric)
             ), '') || ')',
             ': ' || (p_guardrail ->> 'said'))
     end
@@ -418,11 +419,15 @@ declare
     v_wanted integer;
     v_status jsonb;
     v_missing text[];
-    v_evidence jsonb := p_change.evidence - 'rollout';
+    -- Under these names it is this database that speaks.
+    v_evidence jsonb := coalesce(p_change.evidence, '{}') - array['rollout', 'rollback'];
 begin
+    if p_change.is_rollback then
+        return p_change.evidence;
+    end if;
     select * into v_stage from holds.rollout_stages() as stages
     where stages.environment = p_change.environment and stages.flag = p_change.flag;
-    if not found or p_change.is_break_glass or p_change.is_rollback then
+    if not found or p_change.is_break_glass then
         return v_evidence;
     end if;
     if p_change.restaurant_id is not null then
