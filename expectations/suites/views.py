@@ -95,7 +95,8 @@ _VIEWS = {
     "maintenance_periods": _View(columns=("environment", "restaurant_key", "starts_at", "ends_at", "reason")),
     "rollout_measures": _View(
         columns=(
-            "environment", "flag", "span", "measure", "value", "sample_count", "stage", "measured_from", "measured_until",
+            "environment", "flag", "span", "measure", "value", "sample_count", "stage", "measured_from",
+            "measured_until",
         )
     ),
     "operational_changes": _View(

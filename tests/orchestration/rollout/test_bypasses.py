@@ -125,7 +125,7 @@ BYPASSES: dict[str, tuple[Callable[[Ramp], object], type[Exception], str]] = {
     "a pipeline that is blocked": (blocked, FlagStageError, "pipeline_freshness"),
     "a cohort that grows": (
         lambda ramp: ramp.team.as_("ann").change_cohort(STRICT, "more", add=[uuid4()]),
-        FlagStageError, "a percentage of holds.strictConflicts is in force",
+        FlagStageError, "percentage of holds.strictConflicts is in force",
     ),
     "a cohort of no stages": (
         lambda ramp: ramp.team.as_("ann").change_cohort(Flag.COMBINATIONS, "more", add=[uuid4()]),
