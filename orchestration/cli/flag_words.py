@@ -147,7 +147,8 @@ def _evidence(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
         for guardrail in status.guardrails:
             measure, span, found, bound = guardrail_words(guardrail)
-            yield "", f"{measure} over {span}: {found}, has to be {bound}: {guardrail.verdict}"
+            over = "" if guardrail.span is None else f" over {span}"
+            yield "", f"{measure}{over}: {found}, has to be {bound}: {guardrail.verdict}"
 
 
 def _status(value: object) -> RolloutStatus | None:

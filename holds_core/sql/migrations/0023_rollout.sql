@@ -181,6 +181,10 @@ begin
     else
         begin
             execute $measures$
+                with found as materialized (
+                    select * from analytics.rollout_measures where environment = $1 and flag = $2
+                )
+
                 select jsonb_agg(measured.entry order by measured.place, measured.span desc)
                 from (
                     select
@@ -192,8 +196,8 @@ begin
                             'value', found.value, 'sample_count', found.sample_count,
                             'from', found.measured_from, 'until', found.measured_until) as entry
                     from jsonb_array_elements($3) with ordinality as asked (guardrail, place)
-                    left join analytics.rollout_measures as found
-                        on found.environment = $1 and found.flag = $2 and found.measure = asked.guardrail ->> 'measure'
+                    left join found
+                        on found.measure = asked.guardrail ->> 'measure'
                         and (
                             found.span = 'stage'
                             or (found.sample_count >= 20 and found.measure not in ('double_bookings', 'request_count'))
@@ -432,8 +436,8 @@ begin
     end if;
     if p_change.restaurant_id is not null then
         if p_change.value = 'true' and least(v_stage.stage, v_stage.approved) < 100 then
-            raise exception '% goes up by stages in %: a restaurant joins by the cohort, not by a setting of its own',
-                p_change.flag, p_change.environment
+            raise exception 'in % the flag % goes up by stages: a restaurant joins by the cohort, not by a setting of its own',
+                p_change.environment, p_change.flag
                 using errcode = '55000', constraint = 'flag_changes_stage', hint = 'holdwatch rollout cohort --add RESTAURANT';
         end if;
         return v_evidence;
@@ -462,9 +466,8 @@ begin
         )::text || v_missing;
     end if;
     if v_missing <> '{}' then
-        raise exception '% in % cannot go from % %% to % %% yet: %', p_change.flag, p_change.environment,
-            v_stage.approved, v_wanted,
-            array_to_string(v_missing, '; ')
+        raise exception 'the rollout of % in % cannot go from % %% to % %% yet: %', p_change.flag, p_change.environment,
+            v_stage.approved, v_wanted, array_to_string(v_missing, '; ')
             using errcode = '55000', constraint = 'flag_changes_stage', hint = 'See: holdwatch rollout status';
     end if;
     return v_evidence || jsonb_build_object('rollout', v_status);
@@ -756,7 +759,7 @@ begin
         select from holds.flag_definitions
         where flag = p_flag and not is_retired and jsonb_typeof(definition -> 'rollout') = 'object'
     ) then
-        raise exception '% does not go up by stages, so nobody takes part in them', p_flag
+        raise exception 'the flag % does not go up by stages, so nobody takes part in them', p_flag
             using errcode = '22023', constraint = 'flag_changes_value';
     end if;
     if exists (

@@ -125,13 +125,16 @@ class Ramp:
         self.pass_by(hours, since=began_at)
 
     def pass_by(self, hours: float, since: datetime) -> None:
-        """Move what happened since then over the last hours but one, and what was before that back beyond them."""
+        """Move what happened since then over these hours, and what was before that back beyond them.
+
+        Not into the last one, which is judged by itself, nor into the first: of that the minutes are gone after two days.
+        """
         owner = self.team.owner
         parameters = {"hours": hours, "since": since}
         with owner.transaction():
             owner.execute(
                 "update holds.observability_events set occurred_at = occurred_at - interval '1 hour' *"
-                " case when occurred_at < %(since)s then %(hours)s else 1.5 + random() * (%(hours)s - 2) end",
+                " case when occurred_at < %(since)s then %(hours)s else 1.1 + random() * (%(hours)s - 2.2) end",
                 parameters,
             )
             owner.execute(
