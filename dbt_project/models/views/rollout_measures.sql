@@ -41,7 +41,9 @@ scoped as materialized (
                             and counts.bucket_at >= date_trunc('day', stages.measured_from, 'UTC')
                             and counts.restaurant_key {{ is_single }}
                     ) as known
-                    where holds.is_in_rollout(stages.environment, stages.flag, stages.stage, known.restaurant_key::uuid)
+                    where holds.is_in_rollout(
+                        stages.environment, stages.flag, stages.stage, cast(known.restaurant_key as uuid)
+                    )
                 )
             else array['(all)']
         end as restaurant_keys
@@ -55,15 +57,16 @@ spans as materialized (
         lengths.starts_at,
         date_trunc('minute', lengths.starts_at + interval '1 minute' - interval '1 microsecond', 'UTC') as minutes_from,
         case lengths.span
-            when 'stage' then date_trunc('hour', lengths.starts_at + interval '1 hour' - interval '1 microsecond', 'UTC')
+            when 'stage'
+                then date_trunc('hour', lengths.starts_at + interval '1 hour' - interval '1 microsecond', 'UTC')
             else 'infinity'
         end as hours_from
     from scoped
-    cross join lateral (
+    inner join lateral (
         values
         ('stage', scoped.measured_from),
         ('hour', greatest(scoped.measured_from, now() - interval '1 hour'))
-    ) as lengths (span, starts_at)
+    ) as lengths (span, starts_at) on true
 ),
 
 requests as (
@@ -73,7 +76,7 @@ requests as (
         spans.span,
         summed.*
     from spans
-    cross join lateral (
+    inner join lateral (
         select
             coalesce(sum(counts.assignment_count), 0) as assignment_count,
             coalesce(sum(counts.assignment_count + counts.skipped_count), 0) as request_count,
@@ -83,7 +86,7 @@ requests as (
             counts.environment = spans.environment
             and counts.restaurant_key = any(spans.restaurant_keys)
             and {{ is_within }}
-    ) as summed
+    ) as summed on true
 ),
 
 found_pairs as (
@@ -93,7 +96,7 @@ found_pairs as (
         spans.span,
         summed.pair_count
     from spans
-    cross join lateral (
+    inner join lateral (
         select coalesce(sum(single.pair_count), 0) as pair_count
         from (
             select
@@ -107,8 +110,8 @@ found_pairs as (
             group by counts.restaurant_key
             having sum(counts.judged_double_booking_count) > 0
         ) as single
-        where holds.is_in_rollout(spans.environment, spans.flag, spans.stage, single.restaurant_key::uuid)
-    ) as summed
+        where holds.is_in_rollout(spans.environment, spans.flag, spans.stage, cast(single.restaurant_key as uuid))
+    ) as summed on true
     where spans.stage > 0
 ),
 
@@ -123,9 +126,16 @@ standing_pairs as (
     inner join {{ ref('double_bookings') }} as pairs
         on
             spans.environment = coalesce(pairs.environment, spans.environment)
-            and pairs.began_at >= spans.starts_at
+            and spans.starts_at <= pairs.began_at
     where spans.stage > 0 and holds.is_in_rollout(spans.environment, spans.flag, spans.stage, pairs.restaurant_id)
     group by spans.environment, spans.flag, spans.span
+),
+
+newest as (
+    {{ events_to_read('fct_latency_sketches', ['environment', 'restaurant_id', 'occurred_at', 'total_ms'], where="
+        event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')
+        and total_ms is not null
+        and " ~ happened_within_days('occurred_at', 15)) }}
 ),
 
 -- Read and merged here, for the restaurants that count, where the live view would merge the new sketches of all.
@@ -137,7 +147,7 @@ cells as (
         taken.sketch_index,
         taken.sample_count
     from spans
-    cross join lateral (
+    inner join lateral (
         select
             unnest(counts.sketch_indexes) as sketch_index,
             unnest(counts.sketch_counts) as sample_count
@@ -148,7 +158,7 @@ cells as (
             and counts.restaurant_key = any(spans.restaurant_keys)
             and counts.phase = 'total'
             and {{ is_within }}
-    ) as taken
+    ) as taken on true
     union all
     select
         spans.environment,
@@ -157,18 +167,13 @@ cells as (
         {{ sketch_index('newest.total_ms') }} as sketch_index,
         1 as sample_count
     from spans
-    inner join (
-        {{ events_to_read('fct_latency_sketches', ['environment', 'restaurant_id', 'occurred_at', 'total_ms'], where="
-            event_type in ('capacity.selector.assignment', 'capacity.selector.skipped')
-            and total_ms is not null
-            and " ~ happened_within_days('occurred_at', 15)) | indent(4) }}
-    ) as newest
+    inner join newest
         on
             spans.environment = newest.environment
-            and newest.occurred_at >= spans.minutes_from
+            and spans.minutes_from <= newest.occurred_at
             and (
                 spans.restaurant_keys = array['(all)']
-                or newest.restaurant_id::text = any(spans.restaurant_keys)
+                or cast(newest.restaurant_id as text) = any(spans.restaurant_keys)
             )
 ),
 
@@ -189,7 +194,10 @@ final as (
     inner join requests
         on spans.environment = requests.environment and spans.flag = requests.flag and spans.span = requests.span
     left join found_pairs
-        on spans.environment = found_pairs.environment and spans.flag = found_pairs.flag and spans.span = found_pairs.span
+        on
+            spans.environment = found_pairs.environment
+            and spans.flag = found_pairs.flag
+            and spans.span = found_pairs.span
     left join standing_pairs
         on
             spans.environment = standing_pairs.environment
@@ -197,7 +205,7 @@ final as (
             and spans.span = standing_pairs.span
     left join sketches
         on spans.environment = sketches.environment and spans.flag = sketches.flag and spans.span = sketches.span
-    cross join lateral (
+    inner join lateral (
         values
         ('double_bookings', greatest(found_pairs.pair_count, standing_pairs.pair_count, 0), null),
         ('request_count', requests.request_count, requests.request_count),
@@ -212,7 +220,7 @@ final as (
             requests.request_count
         ),
         ('latency_p95_ms', sketches.p95_ms, coalesce(sketches.sample_count, 0))
-    ) as measures (measure, value, sample_count)
+    ) as measures (measure, value, sample_count) on true
 )
 
 select * from final

@@ -15,7 +15,7 @@ create table holds.flag_cohorts (
 );
 alter table holds.flag_cohorts enable row level security;
 
-comment on table holds.flag_cohorts is 'The restaurants that take part in the stages of a flag; none: all restaurants do.';
+comment on table holds.flag_cohorts is 'The restaurants that take part in the stages of a flag; none: all do.';
 
 -- Back to the stage before needs nobody's approval.
 alter table holds.flag_changes
@@ -48,14 +48,14 @@ as $$
 $$;
 
 comment on function holds.rollout_bucket(text, uuid) is
-'The bucket of a restaurant for a flag, 0 to 99: sha256 of flag:restaurant, first 4 bytes, modulo 100; 100: it takes no part.';
+'The bucket of a restaurant for a flag: sha256 of flag:restaurant, first 4 bytes, modulo 100; 100: it takes no part.';
 
 -- Every flag that has stages, in every environment of which this database holds flags: the share that is in force, and since
 -- when it has been without a break. A definition's default is in force since it was synced.
 create function holds.rollout_stages()
 returns table (
-    environment text, flag text, stage integer, began_at timestamptz, is_set boolean, is_killed boolean, is_break_glass boolean,
-    approved integer, rollout jsonb
+    environment text, flag text, stage integer, began_at timestamptz, is_set boolean, is_killed boolean,
+    is_break_glass boolean, approved integer, rollout jsonb
 )
 language sql
 volatile

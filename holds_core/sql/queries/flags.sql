@@ -116,12 +116,12 @@ union all
 select holds.flag_state_problems();
 
 -- name: rollout_statuses
-select holds.rollout_status(stages.environment, stages.flag, %(evidence)s::jsonb)::text
-from holds.rollout_stages() as stages
+select holds.rollout_status(placed.environment, placed.flag, %(evidence)s::jsonb)::text
+from holds.rollout_stages() as placed
 where
-    (%(flag)s::text is null or stages.flag = %(flag)s)
-    and (%(environment)s::text is null or stages.environment = %(environment)s)
-order by stages.flag, array_position(array['dev', 'staging', 'prod'], stages.environment);
+    (%(flag)s::text is null or placed.flag = %(flag)s)
+    and (%(environment)s::text is null or placed.environment = %(environment)s)
+order by placed.flag, array_position(array['dev', 'staging', 'prod'], placed.environment);
 
 -- name: guard_rollouts
 select found.status::text

@@ -127,7 +127,7 @@ class Ramp:
     def pass_by(self, hours: float, since: datetime) -> None:
         """Move what happened since then over these hours, and what was before that back beyond them.
 
-        Not into the last one, which is judged by itself, nor into the first: of that the minutes are gone after two days.
+        Not into the last, which is judged by itself, nor into the first: of that the minutes are gone after two days.
         """
         owner = self.team.owner
         parameters = {"hours": hours, "since": since}

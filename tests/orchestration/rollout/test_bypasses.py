@@ -20,15 +20,10 @@ ALL = Wish(setting=Setting(True), reason="in a hurry", expires_in=timedelta(hour
 
 
 def early(ramp: Ramp) -> object:
-    """An hour after the stage came into force."""
+    """An hour after the stage came into force, with evidence of one's own making."""
     ramp.team.owner.execute("update holds.flag_overrides set changed_at = clock_timestamp() - interval '1 hour'")
-    return ramp.ask(50)
-
-
-def forged(ramp: Ramp) -> object:
-    """With evidence of one's own making."""
-    ramp.team.owner.execute("update holds.flag_overrides set changed_at = clock_timestamp() - interval '1 hour'")
-    return ramp.ask(50, evidence={"rollout": dict(ramp.status().source) | {"missing": [], "verdict": "ready"}})
+    made_up = dict(ramp.status().source) | {"missing": [], "verdict": "ready"}
+    return ramp.ask(50, evidence={"rollout": made_up, "from": made_up})
 
 
 def edited(ramp: Ramp) -> object:
@@ -99,9 +94,9 @@ def blocked(ramp: Ramp) -> object:
     return ramp.ask(50)
 
 
-BYPASSES: dict[str, tuple[Callable[[Ramp], object], type[Exception], str]] = {
-    "early": (early, FlagStageError, "cannot go from 10 % to 50 % yet: the soak of 10 % lasts until"),
-    "forged evidence": (forged, FlagStageError, "the soak of 10 % lasts until"),
+Way = tuple[Callable[[Ramp], object], type[Exception], str]
+
+HARMLESS: dict[str, Way] = {
     "a stage left out": (lambda ramp: ramp.ask(100), FlagStageError, "the stage after 10 % is 50 %"),
     "between stages": (lambda ramp: ramp.ask(20), FlagStageError, "the stage after 10 % is 50 %"),
     "the default": (
@@ -115,14 +110,8 @@ BYPASSES: dict[str, tuple[Callable[[Ramp], object], type[Exception], str]] = {
     "through a service": (
         lambda ramp: ramp.team.as_("desk", acting_for="ann").request(STRICT, ALL), FlagStageError, "the stage after",
     ),
-    "edited": (edited, FlagStageError, "the stage after 10 % is 50 %"),
-    "broken since": (turned_away, FlagStageError, "success_ratio of the last hour is"),
-    "broken before it is applied": (applied_late, FlagStageError, "double_bookings is 1 (at most 0)"),
-    "over the kill switch": (killed, FlagStageError, "the soak of 10 % lasts until"),
-    "broken glass that stays": (kept_glass, FlagStageError, "a break-glass change is in force"),
     "without views": (without_views, FlagStageError, "no evidence: the views are not built"),
     "with a view of one's own": (with_a_view_of_ones_own, FlagStageError, "relations of others than"),
-    "a pipeline that is blocked": (blocked, FlagStageError, "pipeline_freshness"),
     "a cohort that grows": (
         lambda ramp: ramp.team.as_("ann").change_cohort(STRICT, "more", add=[uuid4()]),
         FlagStageError, "percentage of holds.strictConflicts is in force",
@@ -132,25 +121,52 @@ BYPASSES: dict[str, tuple[Callable[[Ramp], object], type[Exception], str]] = {
         FlagRequestError, "does not go up by stages",
     ),
 }  # fmt: skip
+"""They change nothing even on the way, so that one soak does for all."""
+
+BYPASSES: dict[str, Way] = {
+    "early": (early, FlagStageError, "cannot go from 10 % to 50 % yet: the soak of 10 % lasts until"),
+    "edited": (edited, FlagStageError, "the stage after 10 % is 50 %"),
+    "broken since": (turned_away, FlagStageError, "success_ratio of the last hour is"),
+    "broken before it is applied": (applied_late, FlagStageError, "double_bookings is 1 (at most 0)"),
+    "over the kill switch": (killed, FlagStageError, "the soak of 10 % lasts until"),
+    "broken glass that stays": (kept_glass, FlagStageError, "a break-glass change is in force"),
+    "a pipeline that is blocked": (blocked, FlagStageError, "the pipeline is blocked: duplicates"),
+}
 
 
-@pytest.mark.parametrize("way", BYPASSES)
-def test_no_way_around_the_soak(ramp: Ramp, way: str) -> None:
-    """Refused with what is missing, at 10 % after a soak that is good unless the attempt says otherwise."""
-    attempt, refusal, words = BYPASSES[way]
-    ramp.set_directly(10)
-    ramp.soak(parties=21, times=10)
-    assert ramp.status().missing == ()
-
+def refuse(ramp: Ramp, way: Way) -> None:
+    """Make an attempt; it is refused, and 10 % stay in force."""
+    attempt, refusal, words = way
     with pytest.raises(refusal) as refused:
         attempt(ramp)
-
     assert words in str(refused.value), refused.value
     in_force = ramp.team.owner.execute(
         "select percentage from holds.flag_overrides where restaurant_id is null and flag = 'holds.strictConflicts'"
     ).fetchall()
     assert in_force == [(10,)]
-    assert verify_trail(ramp.team.owner).problems == ()
+
+
+@pytest.fixture
+def soaked(ramp: Ramp) -> Ramp:
+    """At 10 %, after a soak in which everything was well."""
+    ramp.set_directly(10)
+    ramp.soak(parties=21, times=10)
+    return ramp
+
+
+@pytest.mark.parametrize("way", BYPASSES)
+def test_no_way_around_the_soak(soaked: Ramp, way: str) -> None:
+    """Refused with what is missing."""
+    refuse(soaked, BYPASSES[way])
+    assert verify_trail(soaked.team.owner).problems == ()
+
+
+def test_no_way_around_the_stages(soaked: Ramp) -> None:
+    """Refused with what is right instead, however good the evidence is; and the next stage is still open."""
+    for way in HARMLESS.values():
+        refuse(soaked, way)
+    assert verify_trail(soaked.team.owner).problems == ()
+    assert soaked.approve(soaked.ask(50)).percentage == 50
 
 
 def test_less_needs_no_evidence_and_one_person_goes_back(ramp: Ramp) -> None:

@@ -99,7 +99,7 @@ def test_wrong_call_says_what_would_be_right(
 
 
 def test_prod_is_asked_with_what_staging_says(run: Console, ramp: Ramp, views_template: Callable[[], str]) -> None:
-    """From the database that serves staging; a database that is away is said, without its password."""
+    """From the database that serves staging; one that is away is said, without its password."""
     prod = views_template()
     with connect(prod) as owner:
         owner.execute("update holds.settings set environment = 'prod'")

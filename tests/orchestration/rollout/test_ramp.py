@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from dagster import DagsterInstance, SensorResult, build_sensor_context
@@ -127,7 +127,7 @@ def test_regressions_take_a_stage_back(ramp: Ramp, tick: Callable[[str | None], 
 def test_what_holds_a_ramp_is_said_once(ramp: Ramp, tick: Callable[[str | None], SensorResult]) -> None:
     """An alert fires and the pipeline stands still: no rollback, no advance, one event for as long as it is so."""
     ramp.set_directly(10)
-    ramp.soak()
+    ramp.soak(parties=21, times=10)
     assert ramp.status().verdict == "ready"
     ramp.team.owner.execute("delete from holds.observability_events where event_type like 'pipeline.%%'")
 
@@ -154,15 +154,15 @@ def test_what_holds_a_ramp_is_said_once(ramp: Ramp, tick: Callable[[str | None],
 def test_prod_goes_up_when_staging_is_through(ramp: Ramp) -> None:
     """Which prod's database cannot know: it takes what staging's has said, finished and fresh, and keeps it as that."""
     owner = ramp.team.owner
-    ramp.soak()
+    ramp.soak(parties=21, times=10)
     finished = ramp.status()
     assert (finished.verdict, finished.stage) == ("finished", 100)
 
     owner.execute("update holds.settings set environment = 'prod'")
     ramp.set_directly(0)
-    ramp.soak()
+    ramp.soak(parties=21, times=10)
 
-    def ask(evidence: dict[str, object]) -> object:
+    def ask(evidence: Mapping[str, object]) -> object:
         wish = Wish(setting=Setting(True, 10), reason="staging is through", evidence=evidence)
         return ramp.team.as_("ann").request(STRICT, wish)
 
