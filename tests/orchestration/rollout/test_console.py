@@ -65,6 +65,15 @@ def test_page_takes_a_ramp_up_and_back(run: Console, people: dict[str, str], ram
     (status,) = [one for one in statuses if one["flag"] == "holds.strictConflicts"]
     assert (status["stage"], status["next_stage"], status["verdict"]) == (10, 50, "soaking")
     assert {one["verdict"] for one in status["guardrails"]} <= {"holds", "gathers"}
+    with ramp.team.owner.transaction():
+        # What the page about rollbacks asks, as analysts may.
+        ramp.team.owner.execute("set local role analytics_reader")
+        changes, measures = (
+            ramp.team.owner.execute(statement).fetchall()
+            for statement in blocks(ROOT / "docs" / "feature-flags" / "rollback.md", "sql")
+        )
+    assert "holds.strictConflicts was rolled back to off" in {row[2] for row in changes}
+    assert ("staging", "holds.strictConflicts", "stage", "request_count") in {row[:4] for row in measures}
     assert "stage 0 of 3 (10 % → 50 % → 100 %)" in " ".join(run("flags", "audit", "--format", "markdown").out.split())
 
 
