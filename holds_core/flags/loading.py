@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from holds_core.flags.documents import Part
 
 SUFFIX = ".yml"
+LONGEST_SOAK_HOURS = 24 * 14
+"""So far back ``analytics.rollout_measures`` looks: a longer soak would be judged by its end alone."""
+
 _NAME = re.compile(r"[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)+")
 _RULE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _REQUIRED = (
@@ -145,7 +148,7 @@ def _rollout(part: Part, flag_type: FlagType) -> Rollout:
         stages[Environment(name)] = percentages
     return Rollout(
         stages,
-        parts["soak_hours"].whole_number(1, 24 * 90),
+        parts["soak_hours"].whole_number(1, LONGEST_SOAK_HOURS),
         tuple(_guardrail(item) for item in parts["guardrails"].items()),
     )
 

@@ -51,59 +51,81 @@ comment on function holds.rollout_bucket(text, uuid) is
 'The bucket of a restaurant for a flag: sha256 of flag:restaurant, first 4 bytes, modulo 100; 100: it takes no part.';
 
 -- Every flag that has stages, in every environment of which this database holds flags: the share that is in force, and since
--- when it has been without a break. A definition's default is in force since it was synced.
+-- when it has been without a break. A definition's default is in force since it was synced. It is running while it goes up by
+-- stages: set to something, and not for a whole soak for everybody.
 create function holds.rollout_stages()
 returns table (
-    environment text, flag text, stage integer, began_at timestamptz, is_set boolean, is_killed boolean,
-    is_break_glass boolean, approved integer, rollout jsonb
+    environment text, flag text, stage integer, began_at timestamptz, soak_ends_at timestamptz, is_running boolean,
+    is_killed boolean, is_break_glass boolean, approved integer, rollout jsonb
 )
 language sql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select
-        placed.environment,
-        definitions.flag,
-        case
-            when coalesce(stored.is_killed, false) then 0
-            when placed.is_break_glass then holds.flag_level(stored.break_glass_value, stored.break_glass_percentage)
-            else placed.approved
-        end::integer,
-        case
-            when stored.flag is null then definitions.synced_at
-            -- One that is over counts until then, whether or not anybody has tended to it.
-            else greatest(
-                stored.changed_at,
-                case when stored.break_glass_ends_at <= placed.now_at then stored.break_glass_ends_at end
-            )
-        end,
-        stored.value is not null or placed.is_break_glass,
-        coalesce(stored.is_killed, false),
-        placed.is_break_glass,
-        placed.approved::integer,
-        definitions.definition -> 'rollout'
-    from holds.flag_definitions as definitions
-    cross join holds.held_flag_environments() as held
-    cross join holds.settings
-    left join holds.flag_overrides as stored
-        on stored.flag = definitions.flag and stored.environment = held.environment and stored.restaurant_id is null
-    cross join lateral (
+    with clock as (
+        select holds.flag_now() as now_at
+    ),
+
+    held as (
         select
-            held.environment,
-            holds.flag_now() as now_at,
-            coalesce(stored.break_glass_ends_at > holds.flag_now(), false) as is_break_glass,
+            placed.environment,
+            definitions.flag,
+            definitions.definition -> 'rollout' as rollout,
+            coalesce(
+                holds.flag_setting(stored.value, stored.percentage), definitions.definition -> 'default' -> placed.environment
+            ) as approved,
+            holds.flag_setting(stored.break_glass_value, stored.break_glass_percentage) as break_glass,
+            stored.value is not null as is_set,
+            coalesce(stored.is_killed, false) as is_killed,
+            coalesce(stored.break_glass_ends_at > clock.now_at, false) as is_break_glass,
             case
-                when stored.value is not null then holds.flag_level(stored.value, stored.percentage)
-                else holds.flag_level(
-                    definitions.definition -> 'default' -> held.environment -> 'value',
-                    (definitions.definition -> 'default' -> held.environment ->> 'percentage')::integer)
-            end as approved
-    ) as placed
-    where
-        not definitions.is_retired
-        and definitions.definition -> 'rollout' -> 'stages' ? held.environment
-        and (definitions.definition ->> 'decided_in' = 'client' or held.environment = settings.environment)
+                when stored.flag is null then definitions.synced_at
+                -- A break-glass change that is over counts until then, whether or not anybody has tended to it.
+                else greatest(
+                    stored.changed_at,
+                    case when stored.break_glass_ends_at <= clock.now_at then stored.break_glass_ends_at end
+                )
+            end as began_at
+        from holds.flag_definitions as definitions
+        cross join clock
+        cross join holds.settings
+        cross join holds.held_flag_environments() as placed
+        left join holds.flag_overrides as stored
+            on stored.flag = definitions.flag and stored.environment = placed.environment and stored.restaurant_id is null
+        where
+            not definitions.is_retired
+            and definitions.definition -> 'rollout' -> 'stages' ? placed.environment
+            and (definitions.definition ->> 'decided_in' = 'client' or placed.environment = settings.environment)
+    ),
+
+    reckoned as (
+        select
+            held.*,
+            held.began_at + make_interval(hours => (held.rollout ->> 'soak_hours')::integer) as soak_ends_at,
+            holds.flag_level(held.approved -> 'value', (held.approved ->> 'percentage')::integer)::integer as approved_level,
+            holds.flag_level(held.break_glass -> 'value', (held.break_glass ->> 'percentage')::integer)::integer as glass_level
+        from held
+    )
+
+    select
+        reckoned.environment,
+        reckoned.flag,
+        case
+            when reckoned.is_killed then 0
+            when reckoned.is_break_glass then reckoned.glass_level
+            else reckoned.approved_level
+        end,
+        reckoned.began_at,
+        reckoned.soak_ends_at,
+        reckoned.is_set and not reckoned.is_killed and not reckoned.is_break_glass
+        and (reckoned.approved_level < 100 or reckoned.soak_ends_at > clock.now_at),
+        reckoned.is_killed,
+        reckoned.is_break_glass,
+        reckoned.approved_level,
+        reckoned.rollout
+    from reckoned
+    cross join clock
 $$;
 
 comment on function holds.rollout_stages() is
@@ -286,7 +308,6 @@ declare
     v_guardrails jsonb;
     v_next integer;
     v_before integer;
-    v_soak_ends_at timestamptz;
     v_is_soaked boolean;
     v_missing text[] := '{}';
     v_verdicts text[];
@@ -300,8 +321,7 @@ begin
         coalesce(max(steps.step::integer) filter (where steps.step::integer < v_stage.stage), 0)
     into v_next, v_before
     from jsonb_array_elements_text(v_stage.rollout -> 'stages' -> p_environment) as steps (step);
-    v_soak_ends_at := v_stage.began_at + make_interval(hours => (v_stage.rollout ->> 'soak_hours')::integer);
-    v_is_soaked := v_soak_ends_at <= v_now;
+    v_is_soaked := v_stage.soak_ends_at <= v_now;
     v_guardrails := holds.rollout_guardrails(p_environment, p_flag, v_stage.rollout -> 'guardrails', v_is_soaked);
     v_verdicts := array(select entries.entry ->> 'verdict' from jsonb_array_elements(v_guardrails) as entries (entry));
     if v_stage.is_killed then
@@ -313,7 +333,7 @@ begin
     if not v_is_soaked then
         v_missing := v_missing || format(
             'the soak of %s %% lasts until %s', v_stage.stage,
-            to_char(v_soak_ends_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'));
+            to_char(v_stage.soak_ends_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'));
     end if;
     v_missing := v_missing || array(
         select holds.rollout_words(entries.entry)
@@ -332,10 +352,8 @@ begin
         'stage_before', case when v_stage.stage > 0 then v_before end,
         'next_stage', v_next,
         'began_at', v_stage.began_at,
-        'soak_ends_at', v_soak_ends_at,
-        -- Whether it goes up by stages now: it is set to something, and has not stood for everybody for a soak.
-        'is_running', v_stage.is_set and not v_stage.is_killed and not v_stage.is_break_glass
-            and (v_next is not null or not v_is_soaked),
+        'soak_ends_at', v_stage.soak_ends_at,
+        'is_running', v_stage.is_running,
         'verdict', case
             when v_stage.is_killed then 'killed'
             when v_stage.is_break_glass then 'break-glass'
@@ -687,9 +705,8 @@ declare
     v_held_by text;
     v_change holds.flag_changes;
 begin
-    for v_stage in select * from holds.rollout_stages() where is_set order by 1, 2 loop
+    for v_stage in select * from holds.rollout_stages() where is_running order by 1, 2 loop
         v_status := holds.rollout_status(v_stage.environment, v_stage.flag);
-        continue when not (v_status ->> 'is_running')::boolean;
         if v_status ->> 'verdict' = 'broken' and v_status ->> 'stage_before' is not null then
             perform holds.lock_flags();
             -- Somebody may have been faster.
