@@ -9,7 +9,7 @@ BUCKETS = 100
 
 
 def rollout_bucket(flag: str, restaurant_id: UUID) -> int:
-    """Return the bucket of a restaurant for a flag, 0 to 99; the twin of ``holds.rollout_bucket``.
+    """Return the bucket of a restaurant for a flag, 0 to 99; the twin of ``holds.rollout_bucket`` for who takes part.
 
     The first 4 bytes of SHA-256 of ``flag:restaurant``, big-endian, modulo 100. A restaurant keeps its bucket, so that
     raising a percentage adds restaurants and removes none; another flag deals the buckets anew.

@@ -267,7 +267,7 @@ class _KeptFlags(Flags):
             # The database was migrated by another release: it does not know all that this one asks for.
             definitions = {**packaged_definitions(), **definitions}
         variables = read_variables(definitions, self._environ)
-        state = FlagState(definitions, snapshot.environment, variables, snapshot.overrides)
+        state = FlagState(definitions, snapshot.environment, variables, snapshot.overrides, cohorts=snapshot.cohorts)
         changed = () if self._state is None else state.changes_from(self._state)
         self._state, self._defaults = state, None
         self._valid_until = asked_at + self._max_age

@@ -29,6 +29,18 @@ _APPROVALS = (
         "three entries of the trail: requested, approved, applied",
     ),
     (
+        "the next stage of a flag with a rollout (`rollout advance`)",
+        "the same, and evidence that the database works out itself: the soak is over, every guardrail holds",
+        "until the next stage, or a guardrail breaks",
+        "the same, with the evidence; an event",
+    ),
+    (
+        "back to the stage before (`rollout roll-back`, or a guardrail that breaks)",
+        "nobody's approval; by hand one person, a reason",
+        "until the next stage, after a new soak",
+        "two entries of the trail: rolled back, applied; an event",
+    ),
+    (
         "breaking the glass (`flags break-glass`)",
         "one person, a reason, an end within 3 days",
         "until its end; then what was approved is in force again",

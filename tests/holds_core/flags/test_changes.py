@@ -254,7 +254,7 @@ def test_only_the_owner_says_whose_a_login_is(team: Team) -> None:
 def test_no_function_takes_a_time_from_its_caller(connection: psycopg.Connection) -> None:
     """What has expired is the database's clock's to say."""
     rows = connection.execute(
-        "select proname from pg_proc where pronamespace = 'holds'::regnamespace and proname ~ 'flag|glass'"
+        "select proname from pg_proc where pronamespace = 'holds'::regnamespace and proname ~ 'flag|glass|rollout'"
         " and has_function_privilege('holds_operator', oid, 'execute')"
         " and 'timestamptz'::regtype = any(proargtypes::oid[])"
     ).fetchall()
