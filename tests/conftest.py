@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
@@ -17,6 +18,11 @@ from orchestration.database import bring_up_to_date
 from orchestration.dbt import run_dbt
 from orchestration.paths import state_dir
 from orchestration.server.lease import ServerLease
+
+# Great Expectations imports PySpark where `make test-spark` has installed it, and PySpark takes a main module without a
+# file, as that of pytest-xdist's workers is, for doctests that it is to skip: by sys.exit(0).
+if not hasattr(sys.modules["__main__"], "__file__"):
+    sys.modules["__main__"].__file__ = __file__
 
 
 def with_database(url: str, name: str) -> str:
