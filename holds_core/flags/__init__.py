@@ -7,6 +7,7 @@
     evaluation            contradictions           what is in force, and what of it is unsafe: pure
     client                Flags                    the same for a process, kept up to date
     changes, actors       trail                    who may change what, and what they did
+    rollouts                                       how far a flag is that goes up by stages, and on what evidence
 
 An application uses :class:`Flags`::
 

@@ -34,13 +34,20 @@ class GuardrailVerdict(StrEnum):
     """The stage goes back."""
 
 
+class GuardrailSpan(StrEnum):
+    """Over what a guardrail is measured, where that is not now."""
+
+    STAGE = "stage"
+    HOUR = "hour"
+
+
 @dataclass(frozen=True)
 class JudgedGuardrail:
     """What one guardrail says of a stage.
 
     Attributes:
         measure: What was measured.
-        span: Over what: ``stage``, since it came into force; ``hour``, its last one; None: now.
+        span: Over what: the stage, since it came into force; its last hour; None: now.
         at_least: The value must not be below this.
         at_most: The value must not be above this.
         value: In the measure's unit; None where nothing was measured.
@@ -50,7 +57,7 @@ class JudgedGuardrail:
     """
 
     measure: str
-    span: str | None
+    span: GuardrailSpan | None
     at_least: float | None
     at_most: float | None
     value: float | None
@@ -61,10 +68,17 @@ class JudgedGuardrail:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> JudgedGuardrail:
         """Read what the database says."""
+        numbers = {
+            name: None if data.get(name) is None else float(data[name]) for name in ("at_least", "at_most", "value")
+        }
         return cls(
-            data["measure"], data.get("span"), data.get("at_least"), data.get("at_most"), data.get("value"),
-            data.get("sample_count"), GuardrailVerdict(data["verdict"]), data.get("said"),
-        )  # fmt: skip
+            measure=str(data["measure"]),
+            span=None if data.get("span") is None else GuardrailSpan(data["span"]),
+            sample_count=None if data.get("sample_count") is None else int(data["sample_count"]),
+            verdict=GuardrailVerdict(data["verdict"]),
+            said=data.get("said"),
+            **numbers,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,14 +137,14 @@ class RolloutStatus:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RolloutStatus:
-        """Read what the database says."""
+        """Read what the database says; the trail leaves out what is not known."""
         return cls(
             environment=Environment(data["environment"]),
             flag=data["flag"],
             stages=tuple(data["stages"]),
-            stage=data["stage"],
-            stage_before=data["stage_before"],
-            next_stage=data["next_stage"],
+            stage=int(data["stage"]),
+            stage_before=data.get("stage_before"),
+            next_stage=data.get("next_stage"),
             began_at=_time(data["began_at"]),
             soak_ends_at=_time(data["soak_ends_at"]),
             is_running=data["is_running"],
@@ -138,7 +152,7 @@ class RolloutStatus:
             guardrails=tuple(JudgedGuardrail.from_json(one) for one in data["guardrails"]),
             missing=tuple(data["missing"]),
             cohort_count=data["cohort_count"],
-            waiting_change=data["waiting_change"],
+            waiting_change=data.get("waiting_change"),
             judged_at=_time(data["judged_at"]),
             held_by=data.get("held_by"),
             rolled_back_to=data.get("rolled_back_to"),

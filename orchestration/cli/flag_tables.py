@@ -11,7 +11,7 @@ from rich.text import Text
 from holds_core.flags.changes import FlagChange
 from holds_core.flags.matrix import Row
 from holds_core.flags.trail import Entry
-from orchestration.cli.flag_words import DEFAULT, moment, what
+from orchestration.cli.flag_words import DEFAULT, evidence_in_short, moment, what
 from orchestration.cli.output import results
 
 
@@ -47,11 +47,12 @@ def print_entries(entries: Sequence[Entry]) -> None:
         whom = "" if entry.restaurant_id is None else f"\n{entry.restaurant_id}"
         change = "" if entry.change_id is None else f" (change {entry.change_id})"
         by = entry.person or entry.login
+        why = [entry.reason, evidence_in_short(entry.details.get("evidence", {}))]
         nothing = "-" if entry.environment is None else DEFAULT
         table.add_row(
             str(entry.position or "-"), moment(entry.at), f"{entry.action}{change}",
             f"{entry.flag or '-'}{where}{whom}", str(entry.from_setting or nothing), str(entry.to_setting or nothing),
-            by if by == entry.login else f"{by} ({entry.login})", entry.reason or "-",
+            by if by == entry.login else f"{by} ({entry.login})", "\n".join(part for part in why if part) or "-",
         )  # fmt: skip
     results.print(table)
 

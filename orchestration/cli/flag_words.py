@@ -13,7 +13,7 @@ import typer
 from holds_core.flags.changes import FlagChange
 from holds_core.flags.loading import packaged_definitions
 from holds_core.flags.model import FlagDefinition, Measure
-from holds_core.flags.rollouts import JudgedGuardrail, RolloutStatus
+from holds_core.flags.rollouts import GuardrailSpan, GuardrailVerdict, JudgedGuardrail, RolloutStatus
 from holds_core.flags.values import Setting, parse_setting
 
 DEFAULT = "default"
@@ -125,10 +125,10 @@ def guardrail_words(guardrail: JudgedGuardrail) -> tuple[str, str, str, str]:
     if guardrail.sample_count is not None and guardrail.measure != Measure.REQUEST_COUNT:
         value += f" (of {guardrail.sample_count:,})"
     if guardrail.said is not None:
-        value += f": {guardrail.said}"
+        value = guardrail.said if guardrail.value is None else f"{value}: {guardrail.said}"
     return (
         guardrail.measure,
-        {None: "now", "stage": "the stage", "hour": "its last hour"}[guardrail.span],
+        {None: "now", GuardrailSpan.STAGE: "the stage", GuardrailSpan.HOUR: "its last hour"}[guardrail.span],
         value,
         " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None) or "-",
     )
@@ -149,6 +149,18 @@ def _evidence(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             measure, span, found, bound = guardrail_words(guardrail)
             over = "" if guardrail.span is None else f" over {span}"
             yield "", f"{measure}{over}: {found}, has to be {bound}: {guardrail.verdict}"
+
+
+def evidence_in_short(evidence: Mapping[str, Any]) -> str:
+    """Write what a rollout was judged by in one line; empty where it was not."""
+    status = _status(evidence.get("rollout") or evidence.get("rollback"))
+    if status is None:
+        return ""
+    return ", ".join(
+        f"{guardrail.measure} {'-' if guardrail.value is None else f'{guardrail.value:.4g}'}"
+        + ("" if guardrail.verdict == GuardrailVerdict.HOLDS else f" ({guardrail.verdict})")
+        for guardrail in status.guardrails
+    )
 
 
 def _status(value: object) -> RolloutStatus | None:

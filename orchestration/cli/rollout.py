@@ -51,6 +51,8 @@ def status(
 
     Example: holdwatch rollout status --database staging=postgresql://ann@staging-db/holdwatch --json
     """
+    if flag is not None:
+        definition_named(flag)
     others = [_named_database(text, "--database") for text in database or []]
     with reading(person) as desk:
         found = read_rollouts(desk.connection, flag=flag)
@@ -246,11 +248,9 @@ def _print_status(one: RolloutStatus) -> None:
     stages = " → ".join(f"[{stage} %]" if stage == one.stage else f"{stage} %" for stage in one.stages)
     who = f"of {one.cohort_count} named restaurants" if one.cohort_count else "of all restaurants"
     left = f"soak left {_hours(one.soak_left)}" if one.soak_left else "soaked"
-    results.print(f"{one.flag} in {one.environment}: {one.verdict}")
+    state = one.verdict if one.is_running or one.verdict == "finished" else f"not on its way ({one.verdict})"
+    results.print(f"{one.flag} in {one.environment}: {state}")
     results.print(f"  {one.stage} % {who} since {moment(one.began_at)}, {left}; stages {stages}")
-    if not one.is_running and one.verdict == "finished":
-        results.print("  On for everybody; no rollout is on its way.")
-        return
     table = Table(*(Column(name, overflow="fold") for name in ("guardrail", "over", "value", "has to be", "verdict")))
     for guardrail in one.guardrails:
         table.add_row(*guardrail_words(guardrail), guardrail.verdict, style=_COLOURS.get(guardrail.verdict))
@@ -258,6 +258,8 @@ def _print_status(one: RolloutStatus) -> None:
     if one.next_stage is not None:
         needs = "can be asked for: holdwatch rollout advance" if not one.missing else "needs:"
         results.print(f"  The next stage, {one.next_stage} %, {needs}")
+    elif one.missing:
+        results.print("  On for everybody; it counts as finished once there is no more of this:")
     for missing in one.missing:
         results.print(f"  - {missing}")
     if one.waiting_change is not None:

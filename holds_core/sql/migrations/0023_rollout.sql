@@ -196,7 +196,7 @@ begin
         v_problem := 'no evidence: the views are not built; run: holdwatch pipeline run';
     elsif exists (
         select from pg_class
-        where relnamespace = 'analytics'::regnamespace and relkind in ('r', 'p', 'v', 'm') and relowner <> current_user::regrole
+        where relnamespace = 'analytics'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f') and relowner <> current_user::regrole
     ) then
         -- Whoever makes a view there says what is true, and what it calls runs as whoever reads it.
         v_problem := format('no evidence: schema analytics has relations of others than %s', current_user);

@@ -10,6 +10,7 @@ import pytest
 from psycopg import sql
 
 from holds_core import set_hold_conflict_enforcement
+from holds_core.database.connections import connect
 from holds_core.errors import FlagRequestError, FlagStageError
 from holds_core.flags import Flag, Setting
 from holds_core.flags.changes import Wish
@@ -169,10 +170,15 @@ def test_no_way_around_the_stages(soaked: Ramp) -> None:
     assert soaked.approve(soaked.ask(50)).percentage == 50
 
 
-def test_less_needs_no_evidence_and_one_person_goes_back(ramp: Ramp) -> None:
+def test_less_needs_no_evidence_and_one_person_goes_back(ramp: Ramp, database_url: str) -> None:
     """Down is two people's whenever they want; by a stage it is one person's, while the ramp is on its way."""
     ramp.set_directly(50)
-    back = ramp.team.as_("ann").roll_back(STRICT, "guests at the door")
+    with connect(database_url, autocommit=False) as stuck:
+        stuck.execute(
+            "select holds.create_table_hold(%s, array[%s], now(), now() + interval '1 hour', 'k')", (uuid4(), uuid4())
+        )
+        # A hold that does not end keeps nobody from going back.
+        back = ramp.team.as_("ann").roll_back(STRICT, "guests at the door")
     assert (back.percentage, back.is_rollback, back.approved_by, back.state) == (10, True, None, "applied")
     assert ramp.approve(ramp.ask(5)).percentage == 5
     assert ramp.team.as_("bob").roll_back(STRICT, "still").setting == Setting(False)

@@ -65,6 +65,8 @@ def test_page_takes_a_ramp_up_and_back(run: Console, people: dict[str, str], ram
     (status,) = [one for one in statuses if one["flag"] == "holds.strictConflicts"]
     assert (status["stage"], status["next_stage"], status["verdict"]) == (10, 50, "soaking")
     assert {one["verdict"] for one in status["guardrails"]} <= {"holds", "gathers"}
+    # Asked for, approved, applied; rolled back, applied.
+    assert run("flags", "trail").out.count("success_ratio") == 5
     with ramp.team.owner.transaction():
         # What the page about rollbacks asks, as analysts may.
         ramp.team.owner.execute("set local role analytics_reader")
@@ -130,3 +132,14 @@ def test_prod_is_asked_with_what_staging_says(run: Console, ramp: Ramp, views_te
     ]  # fmt: skip
     away = run("rollout", "status", "--database", "staging=postgresql://x:secret@127.0.0.1:1/x", **there)
     assert (away.status, "staging cannot be asked" in away.err, "secret" in away.err) == (0, True, False)
+
+
+def test_evidence_that_is_none_is_shown_as_it_is(run: Console, ramp: Ramp) -> None:
+    """Whatever somebody hands in, the second person can look at it; and under the database's names it does not stand."""
+    ramp.set_directly(50)
+    odd = dict(ramp.status().source) | {"guardrails": [{"measure": "luck", "verdict": "holds", "value": "a lot"}]}
+    asked = ramp.ask(10, evidence={"from": odd, "rollout": odd, "rollback": odd, "ticket": "OPS-1"})
+    assert sorted(asked.evidence) == ["from", "ticket"]
+    shown = run("flags", "pending", str(asked.id))
+    assert (shown.status, "ticket OPS-1" in shown.out, "luck" in shown.out) == (0, True, True)
+    assert "worked out by the database" not in shown.out

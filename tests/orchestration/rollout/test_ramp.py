@@ -14,7 +14,7 @@ from holds_core.errors import FlagStageError
 from holds_core.flags import Setting
 from holds_core.flags.changes import Wish
 from holds_core.flags.evaluation import FlagState
-from holds_core.flags.rollouts import GuardrailVerdict
+from holds_core.flags.rollouts import GuardrailSpan, GuardrailVerdict
 from holds_core.flags.snapshot import read_snapshot
 from holds_core.flags.trail import read_trail, verify_trail
 from tests.orchestration.rollout.conftest import STRICT, Ramp, end_all_holds
@@ -68,8 +68,8 @@ def test_ramp_goes_up_by_stages(ramp: Ramp, tick: Callable[[str | None], SensorR
 
     ramp.soak()
     judged = {(one.measure, one.span): one for one in ramp.status().guardrails}
-    assert judged["request_count", "stage"].value == 204
-    assert judged["double_bookings", "stage"].value == 0
+    assert judged["request_count", GuardrailSpan.STAGE].value == 204
+    assert judged["double_bookings", GuardrailSpan.STAGE].value == 0
     assert {one.verdict for one in judged.values()} == {GuardrailVerdict.HOLDS}
     ramp.approve(ramp.ask(50))
     assert ramp.strict() == [True, True, False, False]
