@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import psycopg
@@ -14,6 +15,9 @@ _ROLES = {
     "holds_operator": "What people on call and those who change flags call; the commands do it for you.",
     "analytics_reader": "What analysts and Grafana call.",
 }
+
+_CAST = re.compile(r"(null|'[^']*')::[\w ]+(?:\[\])?")
+"""The server says of each default which type it has; the argument's stands beside it."""
 
 _FUNCTIONS = """
 select
@@ -65,5 +69,23 @@ def page(connection: psycopg.Connection) -> str:
 
 
 def _signature(function: _Function) -> str:
-    arguments = "".join(f"\n    {argument}" for argument in [function.arguments.replace(", p_", ",\n    p_")] if argument)
-    return f"holds.{function.name}({arguments}{chr(10) if arguments else ''}) returns {function.result}"
+    arguments = _lines(_plain(function.arguments).split(", p_"), ", p_")
+    result = _plain(function.result)
+    if result.startswith("TABLE("):
+        result = f"table ({_lines(result.removeprefix('TABLE(').removesuffix(')').split(', '), ', ')})"
+    return f"holds.{function.name}({arguments}) returns {result.replace('SETOF ', 'setof ')}"
+
+
+def _lines(parts: list[str], separator: str) -> str:
+    """Return one line for each part; ``separator`` stood between them, and begins with a comma."""
+    if parts == [""]:
+        return ""
+    between = f",\n    {separator.removeprefix(', ')}"
+    return f"\n    {between.join(parts)}\n"
+
+
+def _plain(text: str) -> str:
+    """Return types and defaults as the migrations write them."""
+    text = text.replace("timestamp with time zone", "timestamptz").replace("time without time zone", "time")
+    text = text.replace("double precision", "float8")
+    return _CAST.sub(r"\1", text.replace(" DEFAULT ", " default ").replace("NULL::", "null::"))
