@@ -41,7 +41,7 @@ from holds_core import (
 from holds_core.database.connections import connect
 
 MAX_CONNECTIONS = 10
-"""Of this process. Some 8 to 16 saturate a database of two cores; more only make requests wait there instead of here."""
+"""Of this process. Some 8 to 16 saturate a database of two cores; more make requests wait there instead of here."""
 
 AGAIN_SECONDS = 1
 """When to come again after what passes: a lock, a failover, an answer that was lost."""
@@ -57,7 +57,7 @@ _STATUS: tuple[tuple[type[HoldsError], HTTPStatus], ...] = (
     (HoldRetryExhaustedError, HTTPStatus.SERVICE_UNAVAILABLE),
     (HoldOutcomeUnknownError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-"""The first that fits. What is left is ours to mend (a role is missing, a schema is old): 500, and a traceback in the log."""
+"""The first that fits. What is left is ours to mend (a role is missing, a schema is old): 500, and a traceback."""
 
 
 @asynccontextmanager

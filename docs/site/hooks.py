@@ -39,7 +39,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, uri in PAGES_BESIDE.items():
         files.append(File.generated(config, uri, abs_src_path=str(ROOT / path)))
     decisions = sorted(file.src_uri for file in files.documentation_pages() if file.src_uri.startswith("adr/0"))
-    config.nav = [{"Decisions": ["adr/README.md", *decisions]} if item == {"Decisions": "adr"} else item for item in config.nav or []]
+    config.nav = [
+        {"Decisions": ["adr/README.md", *decisions]} if item == {"Decisions": "adr"} else item
+        for item in config.nav or []
+    ]
     return files
 
 
@@ -76,16 +79,19 @@ def _relinked(link: re.Match[str], uri: str) -> str:
 def _reindented(lines: list[str]) -> Iterator[str]:
     width = 0
     is_in_fence = False
+    has_paragraphs = False
     before = ""
     for line in lines:
         if line.startswith("```"):
             is_in_fence = not is_in_fence
         entry = None if is_in_fence else _ENTRY.match(line)
         if entry is not None:
-            if before.strip() and not width:
-                yield ""  # a list ends a paragraph
+            if before.strip() and (not width or has_paragraphs):
+                yield ""  # an entry ends a paragraph
             width = len(entry[0])
+            has_paragraphs = False
         elif line.strip() and not line.startswith(" "):
             width = 0
+        has_paragraphs |= not line.strip()
         before = line
         yield " " * _INDENT + line[width:] if width and line.startswith(" " * width) else line

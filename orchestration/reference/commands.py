@@ -19,11 +19,11 @@ def page() -> str:
     commands = list(_commands(typer.main.get_command(app), _PROGRAM))
     lines = head("Commands", "the commands themselves")
     lines += [
-        "The program is `.venv/bin/holdwatch`; `holdwatch COMMAND --help` says the same as this page. Report commands take "
-        "`--json`: one object on standard output, and nothing else.",
+        "The program is `.venv/bin/holdwatch`; `holdwatch COMMAND --help` says the same as this page. Report commands "
+        "take `--json`: one object on standard output, and nothing else.",
         "",
-        "Exit status of every command: 0 done, 1 it fell short or failed (one clear line on standard error), 2 the call was "
-        "wrong, 130 and 143 interrupted by Ctrl-C and SIGTERM.",
+        "Exit status of every command: 0 done, 1 it fell short or failed (one clear line on standard error), 2 the "
+        "call was wrong, 130 and 143 interrupted by Ctrl-C and SIGTERM.",
         "",
     ]
     lines += table(

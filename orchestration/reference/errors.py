@@ -18,8 +18,8 @@ def page() -> str:
     """Return the page."""
     lines = head("Errors", "holds_core/errors.py")
     lines += [
-        "Every error is a `HoldsError`, and its message says what was asked, why not, and what to do next. Import it from "
-        "`holds_core`, or from `holds_core.errors` where that is said.",
+        "Every error is a `HoldsError`, and its message says what was asked, why not, and what to do next. Import it "
+        "from `holds_core`, or from `holds_core.errors` where that is said.",
         "",
         "```",
         *_tree(HoldsError, ""),

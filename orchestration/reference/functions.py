@@ -52,9 +52,9 @@ def page(connection: psycopg.Connection) -> str:
     granted = [function for function in functions if function.roles]
     lines = head("SQL functions", "a migrated database")
     lines += [
-        "In the schema `holds`. They are the only way to it: no role may read or write a table there. Call them by name "
-        "(`p_reason => '…'`): arguments may be added. [Holds](../holds.md) and [feature flags](../feature-flags/README.md) "
-        "say what they are for.",
+        "In the schema `holds`. They are the only way to it: no role may read or write a table there. Call them by "
+        "name (`p_reason => '…'`): arguments may be added. [Holds](../holds.md) and "
+        "[feature flags](../feature-flags/README.md) say what they are for.",
         "",
     ]
     names = {function.name: function for function in reversed(granted)}

@@ -114,13 +114,18 @@ def page() -> str:
     lines += ["Environment variables. Nothing else configures what runs: no file has to be edited.", ""]
     lines += _section("Everywhere", "", EVERYWHERE)
     lines += ["## Feature flags", ""]
-    lines += ["For one process, what [a flag](../feature-flags/registry.md) is; the database's own word goes first.", ""]
+    lines += [
+        "For one process, what [a flag](../feature-flags/registry.md) is; the database's own word goes first.",
+        "",
+    ]
     flags = packaged_definitions().values()
     lines += table(("variable", "flag"), ((f"`{flag.variable}`", f"`{flag.name}`") for flag in flags))
     lines += _section("The pipeline", "", PIPELINE)
     lines += _section("Those who are told", "", TELLING)
     lines += _section(
-        "Files that Grafana loads", "Read by Grafana itself, or by dashboards/compose.yaml; not by `holdwatch`.", GRAFANA
+        "Files that Grafana loads",
+        "Read by Grafana itself, or by dashboards/compose.yaml; not by `holdwatch`.",
+        GRAFANA,
     )
     lines += _section("Tests", "", TESTS)
     return "\n".join(lines).rstrip("\n") + "\n"

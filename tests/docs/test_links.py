@@ -38,7 +38,9 @@ def test_dead_links_are_found(tmp_path: Path) -> None:
     """The check does find what it is for."""
     (tmp_path / "other.md").write_text("# There\n")
     page = tmp_path / "page.md"
-    page.write_text("# Here\n[a](other.md#there) [b](other.md#gone) [c](gone.md) [d](#here) [e](#gone)\n```\n[f](gone)\n```\n")
+    page.write_text(
+        "# Here\n[a](other.md#there) [b](other.md#gone) [c](gone.md) [d](#here) [e](#gone)\n```\n[f](gone)\n```\n"
+    )
 
     assert dead_links(page) == ["other.md#gone", "gone.md", "#gone"]
 

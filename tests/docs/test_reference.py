@@ -91,7 +91,7 @@ def _names_in_code() -> set[str]:
             )
             found |= {name for text in strings for name in OURS.findall(text)}
     for path in (ROOT / "dashboards").rglob("*.yaml"):
-        found |= {name for name in OURS.findall(path.read_text(encoding="utf-8"))}
+        found |= set(OURS.findall(path.read_text(encoding="utf-8")))
     return {name for name in found if INTERNAL.fullmatch(name) is None}
 
 

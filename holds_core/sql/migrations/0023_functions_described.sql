@@ -1,4 +1,4 @@
--- Every function that a role may execute says what it does: docs/reference/functions.md and `\df+` in psql are made of this.
+-- Every function that a role may execute says what it does. docs/reference/functions.md is made of this; psql shows it by \df+.
 
 comment on function holds.add_maintenance_window(
     text, timestamptz, interval, text, uuid, smallint[], text, timestamptz, time
