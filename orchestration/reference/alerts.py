@@ -20,7 +20,8 @@ def page() -> str:
     lines = head("Alerts", "dashboards/alerts.py and dashboards/catalogue.py")
     lines += [
         "All are judged by `analytics.alert_evaluations`; [alerting](../alerting.md) says how, and "
-        "[the runbooks](../runbooks/README.md) what to do.",
+        "[the runbooks](../runbooks/README.md) what to do. An evaluation is every "
+        f"{EVALUATION_MINUTES} minutes, unless the database says otherwise.",
         "",
     ]
     names = ("alert", "tells", "fires when", "runbook")
@@ -46,8 +47,8 @@ def _page(alert: Alert) -> Iterator[str]:
         ("recovers", "where it no longer breaches" if _has_no_margin(alert) else f"at {threshold.recovery:g}"),
         ("needs a sample of", str(threshold.minimum_sample or "any")),
         ("needs faults", str(alert.minimum_faults or "any")),
-        ("fires after", _periods(alert.periods)),
-        ("goes on for", f"{_periods(KEPT_FIRING_PERIODS)} after the last breach"),
+        ("fires after", _evaluations(alert.periods)),
+        ("goes on for", f"{KEPT_FIRING_PERIODS} evaluations after the last breach"),
         ("missing data means", _SILENCE[alert.no_data]),
         ("known maintenance", "keeps it quiet" if alert.is_muted_by_maintenance else "does not keep it quiet"),
         ("good is", alert.signal.good),
@@ -60,9 +61,8 @@ def _has_no_margin(alert: Alert) -> bool:
     return alert.threshold.recovery == alert.threshold.breach
 
 
-def _periods(count: int) -> str:
-    minutes = f"{count * EVALUATION_MINUTES} minutes"
-    return f"{count} evaluation{'s' if count > 1 else ' alone'}, {minutes} with the usual period"
+def _evaluations(count: int) -> str:
+    return "one evaluation that breaches" if count == 1 else f"{count} in a row that breach"
 
 
 def _runbook(alert: Alert) -> str:

@@ -111,7 +111,12 @@ VARIABLES = (*EVERYWHERE, *PIPELINE, *TELLING, *GRAFANA, *TESTS)
 def page() -> str:
     """Return the page."""
     lines = head("Settings", "orchestration/reference/settings.py")
-    lines += ["Environment variables. Nothing else configures what runs: no file has to be edited.", ""]
+    lines += [
+        "Environment variables; no file has to be edited. What is the same for everybody who uses a database is set in "
+        "it: [feature flags](../feature-flags/README.md), [known maintenance](../maintenance.md), "
+        "[the evaluation period](../alerting.md#the-evaluation-period) of alerts.",
+        "",
+    ]
     lines += _section("Everywhere", "", EVERYWHERE)
     lines += ["## Feature flags", ""]
     lines += [
