@@ -22,7 +22,7 @@ import httpx
 import psycopg
 import pytest
 
-from holds_core import EnforcementError, Event, EventType
+from holds_core import EnforcementError, Event, EventType, HoldAccessError
 from holds_core.database.connections import connect
 from holds_core.enforcement import set_hold_conflict_enforcement, set_hold_rate_limit
 from holds_core.events.spool import EventSpool
@@ -186,6 +186,19 @@ def test_lost_answer_is_found_again_with_the_same_key(
         "select count(*) from holds.observability_events where event_type = 'capacity.rpc.conflict'"
     ).fetchone() == (1,), "what was spooled meanwhile is stored at the end"
     assert spool.depth() == 0
+
+
+def test_what_is_ours_to_mend_is_500(
+    own_url: str, connection: psycopg.Connection, serve: Callable[[str, Ask], None]
+) -> None:
+    """A login that has lost its role: no caller can do anything about it, and the error is in the log."""
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        connection.execute(f"revoke holds_app from {urlsplit(own_url).username}")
+        with pytest.raises(HoldAccessError):  # what the server logs, and answers 500 for
+            await client.post("/holds", json=wanted(), headers=key())
+
+    serve(own_url, ask)
 
 
 def test_application_does_not_start_where_overlaps_are_let_through(

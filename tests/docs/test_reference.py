@@ -103,5 +103,7 @@ def test_settings_page_names_every_variable_that_code_reads() -> None:
 
     assert named - flags - known - {"HOLDWATCH_FLAG"} == set()
     outside = ROOT / "tests"
+    readme = set(OURS.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+    assert readme - flags - known - {"HOLDWATCH_FLAG"} == set()
     in_tests = {name for path in outside.rglob("*.py") for name in OURS.findall(path.read_text(encoding="utf-8"))}
     assert {name for name in known if OURS.fullmatch(name)} - named - in_tests == set()
