@@ -43,6 +43,9 @@ from holds_core.database.connections import connect
 MAX_CONNECTIONS = 10
 """Of this process. Some 8 to 16 saturate a database of two cores; more make requests wait there instead of here."""
 
+DEADLINE_MS = 3_000
+"""How long a guest waits at most, whatever the database and the network do. The server gives up as soon, too."""
+
 AGAIN_SECONDS = 1
 """When to come again after what passes: a lock, a failover, an answer that was lost."""
 
@@ -68,7 +71,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """
     url = os.environ["BOOKING_DATABASE_URL"]
     await asyncio.to_thread(_assert_enforced, url)
-    async with AsyncHoldClient.connect(url, max_connections=MAX_CONNECTIONS) as client:
+    deadline = timedelta(milliseconds=DEADLINE_MS)
+    async with AsyncHoldClient.connect(url, max_connections=MAX_CONNECTIONS, deadline=deadline) as client:
         app.state.holds = client
         yield
 
@@ -108,7 +112,7 @@ async def place(
     request: Request,
     response: Response,
     idempotency_key: Annotated[str, Header(min_length=1, max_length=200)],
-    x_deadline_ms: Annotated[int, Header(ge=50, le=10_000)] = 3_000,
+    x_deadline_ms: Annotated[int, Header(ge=50, le=DEADLINE_MS)] = DEADLINE_MS,
 ) -> Placed:
     """Hold tables. Asking again with the same key gives the same hold: 200, where the first answer was 201."""
     hold = await _client(request).place(

@@ -253,8 +253,7 @@ def test_sigterm_answers_what_is_in_flight_and_drains_the_spool(
         gate.execute("lock table holds.table_holds in share mode")
 
         def place() -> None:
-            headers = key() | {"X-Deadline-Ms": "10000"}
-            answers.append(httpx.post(f"{address}/holds", json=wanted(), headers=headers, timeout=30))
+            answers.append(httpx.post(f"{address}/holds", json=wanted(), headers=key(), timeout=30))
 
         caller = threading.Thread(target=place)
         caller.start()
