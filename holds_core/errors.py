@@ -23,6 +23,7 @@
     │   ├── FlagRequestError            a change asks for something impossible (also a ValueError)
     │   ├── FlagAccessError             this person may not do that to this change
     │   ├── FlagStateError              the change, or the flag, has gone on since
+    │   ├── FlagStageError              the next stage of a rollout is not due, or its guardrails do not hold
     │   └── FlagUnsafeError             the change would make an unsafe combination
     └── SettingsError                   an environment variable makes no sense
 """
@@ -166,6 +167,10 @@ class FlagStateError(FlagError):
     """The change, or the flag itself, has gone on since. Look at it again."""
 
 
+class FlagStageError(FlagError):
+    """The next stage of a rollout is not due yet, or its guardrails do not hold."""
+
+
 class FlagUnsafeError(FlagError):
     """The change would make an unsafe combination of flags."""
 
@@ -196,6 +201,7 @@ _FLAG_REFUSALS: dict[str, type[FlagError]] = {
     "flag_changes_value": FlagRequestError,
     "flag_changes_actor": FlagAccessError,
     "flag_changes_state": FlagStateError,
+    "flag_changes_stage": FlagStageError,
     "flag_changes_unsafe": FlagUnsafeError,
 }
 """How the functions that change flags say no: in words of ours, under a constraint's name."""

@@ -93,6 +93,12 @@ _VIEWS = {
     "error_budget_burn": _View(columns=("bucket_at", "environment", "window_hours", "burn_rate")),
     "objective_counts": _View(columns=("bucket_at", "grain", "environment", "request_count", "good_count")),
     "maintenance_periods": _View(columns=("environment", "restaurant_key", "starts_at", "ends_at", "reason")),
+    "rollout_measures": _View(
+        columns=(
+            "environment", "flag", "span", "measure", "value", "sample_count", "stage", "measured_from",
+            "measured_until",
+        )
+    ),
     "operational_changes": _View(
         columns=("occurred_at", "environment", "restaurant_key", "kind", "title", "reason", "changed_by")
     ),

@@ -7,7 +7,7 @@ Who acts is the login of the connection; a service says for whom. Everything is 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -44,6 +44,7 @@ class FlagChange:
         base_version: The flag's version that it was asked for.
         revision: Which edit this is; an approval is of one revision.
         is_break_glass: Whether one person made it alone, for a time.
+        is_rollback: Whether it took a stage of a rollout back, which needs no approval.
         state: requested, approved, applied, rejected, withdrawn, expired or ended.
         requested_by: Who asked for it.
         requested_login: With which login.
@@ -73,6 +74,7 @@ class FlagChange:
     base_version: int
     revision: int
     is_break_glass: bool
+    is_rollback: bool
     state: str
     requested_by: str
     requested_login: str
@@ -132,7 +134,7 @@ class FlagChanges:
             acting_for: The person for whom a service acts; None where the login is a person's.
             variables: Flags that environment variables set, so that unsafe combinations with them are found.
         """
-        self._connection = connection
+        self.connection = connection
         self._acting_for = acting_for
         self._variables = json.dumps({flag: setting.as_json() for flag, setting in (variables or {}).items()})
 
@@ -151,6 +153,7 @@ class FlagChanges:
             FlagRequestError: It is impossible as asked.
             FlagAccessError: The login is nobody's, or not the one for whom it claims to act.
             FlagStateError: There is nothing to change.
+            FlagStageError: It goes up otherwise than by the next stage, soaked and within its guardrails.
             FlagUnsafeError: It would make an unsafe combination, and does not say why that is right.
             HoldsError: The database says no for another reason.
         """
@@ -180,6 +183,7 @@ class FlagChanges:
         Raises:
             FlagAccessError: The change is one's own, by this login or another.
             FlagStateError: It is closed or approved already, expired, edited since, or the flag has changed since.
+            FlagStageError: A guardrail of the stage in force does not hold any more.
             FlagUnsafeError: It would make an unsafe combination by now.
             EnforcementError: Restaurants would become strict whose holds overlap.
             HoldCutoffError: Holds that were being placed did not end in time.
@@ -229,13 +233,34 @@ class FlagChanges:
         """Say what one found of a break-glass change that somebody else made."""
         return self._change("review_flag_change", {"change_id": change_id, "remark": remark})
 
+    def roll_back(self, flag: str, reason: str, *, environment: Environment | None = None) -> FlagChange:
+        """Take a flag that goes up by stages back to the stage before, at once and alone.
+
+        Raises:
+            FlagStageError: No stage of it is on its way there.
+            FlagAccessError: The login is nobody's.
+        """
+        return self._change("roll_back_flag", {"flag": flag, "reason": reason, "environment": environment})
+
+    def change_cohort(self, flag: str, reason: str, *, add: Iterable[UUID] = (), remove: Iterable[UUID] = ()) -> int:
+        """Name restaurants that take part in a flag's stages, and others that no longer do; return how many do now.
+
+        Raises:
+            FlagRequestError: The flag has no stages.
+            FlagStageError: A percentage of it is in force or asked for.
+            FlagAccessError: The login is nobody's.
+        """
+        named = {"flag": flag, "reason": reason, "add": list(add), "remove": list(remove)}
+        (row,) = _rows(self.connection, "set_rollout_cohort", self._whole(named))
+        return int(row["restaurant_count"])
+
     def show(self, change_id: int) -> FlagChange:
         """Return one change.
 
         Raises:
             FlagRequestError: There is none of that number.
         """
-        found = list_changes(self._connection, only_open=False, change_id=change_id)
+        found = list_changes(self.connection, only_open=False, change_id=change_id)
         if not found:
             raise FlagRequestError(f"There is no change {change_id}; list them with: holdwatch flags pending --all")
         return found[0]
@@ -253,8 +278,10 @@ class FlagChanges:
         }
 
     def _change(self, name: str, parameters: Mapping[str, Any]) -> FlagChange:
-        common = {"acting_for": self._acting_for, "variables": self._variables}
-        return _changes(self._connection, name, {**parameters, **common})[0]
+        return _changes(self.connection, name, self._whole(parameters))[0]
+
+    def _whole(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return {**parameters, "acting_for": self._acting_for, "variables": self._variables}
 
 
 def list_changes(

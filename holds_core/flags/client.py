@@ -230,7 +230,7 @@ class _KeptFlags(Flags):
             # The database was migrated by another release: it does not know all that this one asks for.
             definitions = {**packaged_definitions(), **definitions}
         variables = read_variables(definitions, self._environ)
-        state = FlagState(definitions, snapshot.environment, variables, snapshot.overrides)
+        state = FlagState(definitions, snapshot.environment, variables, snapshot.overrides, cohorts=snapshot.cohorts)
         self._state, self._defaults = state, None
         self._valid_until = asked_at + self._max_age
         if self._is_outage_said:

@@ -6,7 +6,7 @@ the restaurant, the kill switch. A break-glass override stands in for the approv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -75,11 +75,19 @@ class Override:
 class _Compiled:
     """One flag, with its answers made before they are asked for."""
 
-    __slots__ = ("everybody", "inside", "outside", "restaurants", "setting", "share", "value_type")
+    __slots__ = ("cohort", "everybody", "inside", "outside", "restaurants", "setting", "share", "value_type")
 
-    def __init__(self, flag: str, setting: Setting, reason: Reason, restaurants: Mapping[UUID, Evaluation]) -> None:
+    def __init__(
+        self,
+        flag: str,
+        setting: Setting,
+        reason: Reason,
+        restaurants: Mapping[UUID, Evaluation],
+        cohort: Collection[UUID] | None = None,
+    ) -> None:
         self.setting = setting
         self.restaurants = restaurants
+        self.cohort = cohort
         self.share = setting.percentage
         self.value_type = type(setting.value)
         self.everybody = self.inside = Evaluation(flag, setting.value, reason, setting.percentage)
@@ -99,6 +107,7 @@ class FlagState:
         variables: Variables | None = None,
         overrides: Iterable[Override] = (),
         *,
+        cohorts: Mapping[str, Collection[UUID]] | None = None,
         are_overrides_available: bool = True,
     ) -> None:
         """Put the layers together.
@@ -108,6 +117,7 @@ class FlagState:
             environment: Whose defaults count.
             variables: Those of this process.
             overrides: Those of this environment that are in force now; of flags that nobody knows, none.
+            cohorts: By flag, who takes part in a percentage; of a flag that is not there, everybody.
             are_overrides_available: False where nobody could be asked: there may be others than those given.
         """
         self.definitions = definitions
@@ -121,6 +131,7 @@ class FlagState:
                 of_environment[override.flag] = override
             else:
                 of_restaurants.setdefault(override.flag, {})[override.restaurant_id] = override
+        self._cohorts = cohorts or {}
         self._flags = {
             name: self._compile(definition, of_environment.get(name), of_restaurants.get(name, {}))
             for name, definition in definitions.items()
@@ -146,7 +157,8 @@ class FlagState:
             return own
         if compiled.share is None:
             return compiled.everybody
-        return compiled.inside if _bucket(flag, restaurant_id) < compiled.share else compiled.outside
+        takes_part = compiled.cohort is None or restaurant_id in compiled.cohort
+        return compiled.inside if takes_part and _bucket(flag, restaurant_id) < compiled.share else compiled.outside
 
     def setting(self, flag: str) -> Setting:
         """Return what a flag is set to for the environment: the share, where it is on for some."""
@@ -184,7 +196,7 @@ class FlagState:
             for restaurant_id, own in apart.items()
             if (evaluation := _own_evaluation(name, own)) is not None
         }
-        return _Compiled(name, setting, reason, restaurants)
+        return _Compiled(name, setting, reason, restaurants, self._cohorts.get(name))
 
 
 def _own_evaluation(flag: str, own: Override) -> Evaluation | None:

@@ -21,6 +21,7 @@ from holds_core.flags.model import (
     FlagDefinition,
     Guardrail,
     Kind,
+    Measure,
     Rollout,
     Rule,
     Scope,
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from holds_core.flags.documents import Part
 
 SUFFIX = ".yml"
+LONGEST_SOAK_HOURS = 24 * 14
+"""So far back ``analytics.rollout_measures`` looks: a longer soak would be judged by its end alone."""
+
 _NAME = re.compile(r"[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)+")
 _RULE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _REQUIRED = (
@@ -144,7 +148,7 @@ def _rollout(part: Part, flag_type: FlagType) -> Rollout:
         stages[Environment(name)] = percentages
     return Rollout(
         stages,
-        parts["soak_hours"].whole_number(1, 24 * 90),
+        parts["soak_hours"].whole_number(1, LONGEST_SOAK_HOURS),
         tuple(_guardrail(item) for item in parts["guardrails"].items()),
     )
 
@@ -154,7 +158,7 @@ def _guardrail(part: Part) -> Guardrail:
     bounds = {name: parts[name].number() for name in ("at_least", "at_most") if name in parts}
     if not bounds:
         part.fail("a guardrail needs a bound; add at_least or at_most")
-    return Guardrail(parts["measure"].text(), bounds.get("at_least"), bounds.get("at_most"))
+    return Guardrail(parts["measure"].choice(Measure), bounds.get("at_least"), bounds.get("at_most"))
 
 
 def _prerequisites(name: str, parts: Mapping[str, Part]) -> Iterator[_Place]:

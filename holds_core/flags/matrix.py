@@ -81,6 +81,8 @@ class StoredOverride:
             return f"{self.requested_by} alone"
         if self.change_id is None:
             return f"{self.changed_by}, directly"
+        if self.approved_by is None:
+            return f"{self.requested_by}, rolled back"
         return f"{self.requested_by}, approved by {self.approved_by}"
 
     def as_override(self) -> Override:
@@ -125,7 +127,7 @@ class Row:
         change_id: The change that did.
         why: The reason that was given.
         unsafe: The rules that it breaks, or why else it should not stay.
-        note: When it ends by itself.
+        note: Which stage of its rollout it is at, where it is not on for everybody; when it ends by itself.
         missing: Why there may be other overrides than those that are known; None where there are not.
     """
 
@@ -191,7 +193,7 @@ def _rows_of(source: Source, today: date) -> list[Row]:
             change_id=None,
             why=None,
             unsafe=(*marks.get((name, None), ()), *([EXPIRED] if definition.is_expired(today) else [])),
-            note=None,
+            note=_stage(definition, source.environment, state.setting(name)),
             missing=source.missing,
         )
         stored = {override.restaurant_id: override for override in source.overrides if override.flag == name}
@@ -205,11 +207,21 @@ def _rows_of(source: Source, today: date) -> list[Row]:
                 general,
                 restaurant_id=restaurant_id,
                 effective=str(Setting(evaluation.value)),
+                note=None,
                 reason=evaluation.reason,
                 unsafe=tuple(marks.get((name, restaurant_id), ())),
             )
             rows.append(_with_override(own, override))
     return rows
+
+
+def _stage(definition: FlagDefinition, environment: Environment, setting: Setting) -> str | None:
+    """Say which stage of its rollout a flag is at; None where it has none there, or is on for everybody."""
+    stages = () if definition.rollout is None else definition.rollout.stages.get(environment, ())
+    if not stages or setting.level >= stages[-1]:
+        return None
+    reached = sum(stage <= setting.level for stage in stages)
+    return f"stage {reached} of {len(stages)} ({' → '.join(f'{stage} %' for stage in stages)})"
 
 
 def _with_override(row: Row, stored: StoredOverride) -> Row:
@@ -218,6 +230,7 @@ def _with_override(row: Row, stored: StoredOverride) -> Row:
         unsafe = (*unsafe, BREAK_GLASS)
     elif stored.change_id is None and stored.setting is not None:
         unsafe = (*unsafe, SET_DIRECTLY)
+    note = None if stored.ends_at is None else f"ends {stored.ends_at:%Y-%m-%d %H:%M} UTC"
     return replace(
         row,
         override=None if stored.setting is None else str(stored.setting),
@@ -226,5 +239,5 @@ def _with_override(row: Row, stored: StoredOverride) -> Row:
         change_id=stored.change_id,
         why=stored.reason,
         unsafe=unsafe,
-        note=None if stored.ends_at is None else f"ends {stored.ends_at:%Y-%m-%d %H:%M} UTC",
+        note="; ".join(part for part in (row.note, note) if part) or None,
     )

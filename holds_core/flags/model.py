@@ -132,17 +132,27 @@ class Rule:
         return " with ".join(f"{flag} {condition}" for flag, condition in self.when.items())
 
 
+class Measure(StrEnum):
+    """What guardrails look at, as ``analytics.rollout_measures`` has it: of the restaurants in the stage alone."""
+
+    DOUBLE_BOOKINGS = "double_bookings"
+    SUCCESS_RATIO = "success_ratio"
+    LATENCY_P95_MS = "latency_p95_ms"
+    EXHAUSTED_RATIO = "exhausted_ratio"
+    REQUEST_COUNT = "request_count"
+
+
 @dataclass(frozen=True)
 class Guardrail:
     """What must have held over a stage's soak before the next one may be asked for.
 
     Attributes:
-        measure: What is looked at, by the names of the views in ``analytics``.
+        measure: What is looked at.
         at_least: The value must not be below this.
         at_most: The value must not be above this.
     """
 
-    measure: str
+    measure: Measure
     at_least: float | None = None
     at_most: float | None = None
 
@@ -175,7 +185,10 @@ class Rollout:
         return cls(
             {Environment(name): tuple(stages) for name, stages in data["stages"].items()},
             data["soak_hours"],
-            tuple(Guardrail(**guardrail) for guardrail in data["guardrails"]),
+            tuple(
+                Guardrail(Measure(guardrail["measure"]), guardrail["at_least"], guardrail["at_most"])
+                for guardrail in data["guardrails"]
+            ),
         )
 
 

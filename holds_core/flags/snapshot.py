@@ -27,6 +27,7 @@ class Snapshot:
         environment: Whose flags these are.
         definitions: By name; empty where none were ever synced.
         overrides: What is in force.
+        cohorts: By flag, who takes part in a percentage that is in force; of a flag that is not here, everybody.
         changed_at: When anything of it was changed last; None where nothing ever was.
         ends_in_seconds: How long until a break-glass override ends; None where there is none.
     """
@@ -34,6 +35,7 @@ class Snapshot:
     environment: Environment
     definitions: Mapping[str, FlagDefinition]
     overrides: tuple[Override, ...]
+    cohorts: Mapping[str, frozenset[UUID]]
     changed_at: datetime | None
     ends_in_seconds: float | None
 
@@ -61,6 +63,7 @@ def snapshot_from(data: Mapping[str, Any]) -> Snapshot:
             if (definition := _definition_from(name, stored)) is not None
         },
         overrides=tuple(_override_from(override) for override in data["overrides"]),
+        cohorts={flag: frozenset(map(UUID, named)) for flag, named in data.get("cohorts", {}).items()},
         changed_at=None if changed_at is None else datetime.fromisoformat(changed_at).astimezone(UTC),
         ends_in_seconds=data["ends_in_seconds"],
     )

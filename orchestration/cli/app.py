@@ -26,6 +26,7 @@ from orchestration.cli import (
     maintenance,
     metrics,
     pipeline,
+    rollout,
     soak,
     up,
 )
@@ -57,6 +58,7 @@ app.command()(doctor.doctor)
 app.add_typer(holds.app, name="holds")
 app.add_typer(enforcement.app, name="enforcement")
 app.add_typer(flags.app, name="flags")
+app.add_typer(rollout.app, name="rollout")
 app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(events.app, name="events")
 app.add_typer(pipeline.app, name="pipeline")

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import typer
 
 from holds_core.flags.changes import FlagChange
 from holds_core.flags.loading import packaged_definitions
-from holds_core.flags.model import FlagDefinition
+from holds_core.flags.model import FlagDefinition, Measure
+from holds_core.flags.rollouts import JudgedGuardrail, RolloutStatus
 from holds_core.flags.values import Setting, parse_setting
 
 DEFAULT = "default"
 _DURATION = re.compile(r"(\d{1,6})\s*(m|h|d)")
+_JUDGED = {
+    "rollout": "worked out by the database, {at}: {status.stage} % since {since}",
+    "rollback": "worked out by the database, {at}: {status.stage} % since {since}",
+    "from": "handed in by whoever asked, NOT known to this database: {status.environment} is {status.verdict} at "
+    "{status.stage} % since {since}, {at}",
+}
+"""What evidence of rollouts says, by where it comes from."""
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
@@ -86,14 +96,15 @@ def in_full(change: FlagChange) -> list[tuple[str, str]]:
         ("why", change.reason),
         ("asked for by", f"{_who(change.requested_by, change.requested_login)}, {moment(change.requested_at)}"),
     ]
+    if change.is_rollback:
+        rows.append(("rolled back", "to the stage before; needs no approval"))
     if change.is_break_glass:
         rows.append(("break-glass", f"by one person alone; ends {moment(change.expires_at)}"))
     elif change.state in ("requested", "approved"):
         rows.append(("expires", moment(change.expires_at)))
     if change.unsafe_because is not None:
         rows.append(("UNSAFE, because", change.unsafe_because))
-    if change.evidence:
-        rows.append(("evidence", "; ".join(f"{name} {value}" for name, value in change.evidence.items())))
+    rows += _evidence(change.evidence)
     if change.approved_by is not None:
         rows.append(("approved by", f"{_who(change.approved_by, change.approved_login)}, {moment(change.approved_at)}"))
     if change.applied_at is not None:
@@ -105,6 +116,47 @@ def in_full(change: FlagChange) -> list[tuple[str, str]]:
     if change.remark is not None:
         rows.append(("remark", change.remark))
     return rows
+
+
+def guardrail_words(guardrail: JudgedGuardrail) -> tuple[str, str, str, str]:
+    """Write a guardrail: what, over what, its value, what it has to be."""
+    bounds = (("≥", guardrail.at_least), ("≤", guardrail.at_most))
+    value = "-" if guardrail.value is None else f"{guardrail.value:,.4g}"
+    if guardrail.sample_count is not None and guardrail.measure != Measure.REQUEST_COUNT:
+        value += f" (of {guardrail.sample_count:,})"
+    if guardrail.said is not None:
+        value += f": {guardrail.said}"
+    return (
+        guardrail.measure,
+        {None: "now", "stage": "the stage", "hour": "its last hour"}[guardrail.span],
+        value,
+        " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None) or "-",
+    )
+
+
+def _evidence(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Write what speaks for a change; what a rollout was judged by, a line for each guardrail."""
+    for name, value in evidence.items():
+        status = _status(value) if name in _JUDGED else None
+        if status is None:
+            yield "evidence", f"{name} {value}"
+            continue
+        yield (
+            "evidence",
+            _JUDGED[name].format(status=status, since=moment(status.began_at), at=moment(status.judged_at)),
+        )
+        for guardrail in status.guardrails:
+            measure, span, found, bound = guardrail_words(guardrail)
+            over = "" if guardrail.span is None else f" over {span}"
+            yield "", f"{measure}{over}: {found}, has to be {bound}: {guardrail.verdict}"
+
+
+def _status(value: object) -> RolloutStatus | None:
+    """Read evidence of a rollout; None where somebody has handed in something else."""
+    try:
+        return RolloutStatus.from_json(value) if isinstance(value, Mapping) else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _who(person: str, login: str | None) -> str:

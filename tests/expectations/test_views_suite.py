@@ -50,6 +50,10 @@ _TABLES = {
     "maintenance_periods": (
         "environment text, restaurant_key text, starts_at timestamptz, ends_at timestamptz, reason text"
     ),
+    "rollout_measures": (
+        "environment text, flag text, span text, measure text, value float8, sample_count bigint, stage integer, "
+        "measured_from timestamptz, measured_until timestamptz"
+    ),
     "operational_changes": (
         "occurred_at timestamptz, environment text, restaurant_key text, kind text, title text, reason text, "
         "changed_by text"

@@ -118,6 +118,7 @@ def test_up_answers_with_the_schedule_on_and_ctrl_c_ends_it_all(start: Callable[
         "every_minute",
         "every_night",
         "follow_source",
+        "guard_rollouts",
         "push_to_datadog",
         "record_failure",
         "record_success",

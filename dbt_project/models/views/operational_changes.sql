@@ -49,7 +49,12 @@ final as (
                 then coalesce(context ->> 'flag', 'a flag') || ' ' || coalesce(context ->> 'action', 'was changed')
             when 'capacity.rollout.advanced'
                 then concat_ws(' ', coalesce(context ->> 'flag', 'a rollout'), 'went on to', context ->> 'stage')
-            else concat_ws(' ', coalesce(context ->> 'flag', 'a rollout'), 'was held back at', context ->> 'stage')
+            else concat_ws(
+                ' ',
+                coalesce(context ->> 'flag', 'a rollout'),
+                case when context ->> 'to' is not null then 'was rolled back to' else 'was held back at' end,
+                coalesce(context ->> 'to', context ->> 'stage')
+            )
         end as title,
         context ->> 'reason' as reason,
         coalesce(context ->> 'changedBy', context ->> 'requestedBy', context ->> 'deployedBy') as changed_by

@@ -111,4 +111,35 @@ select holds.set_flag_actor(%(login)s, %(person)s, %(is_service)s, %(is_active)s
 -- name: flag_state_problems
 select holds.flag_anchor_problems()
 union all
+select holds.flag_cohort_problems()
+union all
 select holds.flag_state_problems();
+
+-- name: rollout_statuses
+select holds.rollout_status(placed.environment, placed.flag, %(evidence)s::jsonb)::text
+from holds.rollout_stages() as placed
+where
+    (%(flag)s::text is null or placed.flag = %(flag)s)
+    and (%(environment)s::text is null or placed.environment = %(environment)s)
+order by placed.flag, array_position(array['dev', 'staging', 'prod'], placed.environment);
+
+-- name: guard_rollouts
+select found.status::text
+from holds.guard_rollouts(%(told)s::jsonb) as found (status);
+
+-- name: roll_back_flag
+select * from holds.roll_back_flag(
+    p_flag => %(flag)s,
+    p_reason => %(reason)s,
+    p_environment => %(environment)s,
+    p_acting_for => %(acting_for)s
+);
+
+-- name: set_rollout_cohort
+select holds.set_rollout_cohort(
+    %(flag)s, %(add)s::uuid[], %(remove)s::uuid[], %(reason)s, %(acting_for)s
+) as restaurant_count;
+
+-- name: list_rollout_cohort
+select restaurant_id
+from holds.list_rollout_cohort(%(flag)s);

@@ -63,7 +63,7 @@ def logins(server_url: str) -> Iterator[dict[str, str]]:
 RESET = """
 alter table holds.flag_audit disable trigger user;
 truncate holds.flag_audit, holds.flag_changes, holds.flag_overrides, holds.flag_actors, holds.flag_definitions,
-    holds.table_hold_windows, holds.table_holds, holds.restaurant_settings restart identity;
+    holds.flag_cohorts, holds.table_hold_windows, holds.table_holds, holds.restaurant_settings restart identity;
 alter table holds.flag_audit enable trigger user;
 delete from holds.observability_events;
 update holds.settings
