@@ -53,3 +53,12 @@ comment on function holds.list_flag_audit(bigint, integer) is
 
 comment on function holds.flag_anchor_problems() is
 'Every event that names an entry of the trail which is not there, or has another hash. No row: none does.';
+
+comment on function holds.is_in_rollout(text, text, integer, uuid) is
+'Whether a stage of a flag in an environment includes a restaurant, and nothing of the restaurant''s own takes it out.';
+
+comment on function holds.list_rollout_cohort(text) is
+'The restaurants that take part in the stages of a flag, since when, and who named them; no row: all do.';
+
+comment on function holds.flag_cohort_problems() is
+'Every flag whose cohort is not as the trail''s last word has it. No row: all are.';
