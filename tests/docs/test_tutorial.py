@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.server.layout import ServerLayout
 from tests.docs.pages import DOCS, ROOT, Block, blocks, commands
 
 PAGE = DOCS / "tutorial.md"
@@ -28,6 +30,9 @@ def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
     }
     yield made
     subprocess.run(["holdwatch", "db", "stop"], env=made, check=False, capture_output=True)
+    layout = ServerLayout.of(tmp_path / "state")
+    if layout.user is not None:  # as root the server's files are elsewhere
+        shutil.rmtree(layout.home, ignore_errors=True)
 
 
 def as_script(page: list[Block]) -> str:
