@@ -27,7 +27,7 @@ class Snapshot:
         environment: Whose flags these are.
         definitions: By name; empty where none were ever synced.
         overrides: What is in force.
-        cohorts: By flag, who takes part in a percentage that is in force; of a flag that is not here, everybody.
+        cohorts: By flag, who takes part in a percentage; of a flag that is not here, everybody.
         changed_at: When anything of it was changed last; None where nothing ever was.
         ends_in_seconds: How long until a break-glass override ends; None where there is none.
     """

@@ -840,7 +840,7 @@ as $$
     where holds.flag_cohort_hash(definitions.flag) <> coalesce(spoken.hash, encode(sha256(''), 'hex'))
 $$;
 
--- As in 0018, with who takes part where a percentage is in force.
+-- As in 0018, with who takes part in percentages.
 create or replace function holds.flag_snapshot(p_environment text default null)
 returns jsonb
 language plpgsql
@@ -875,8 +875,12 @@ begin
             from (
                 select taking_part.flag, jsonb_agg(taking_part.restaurant_id) as restaurant_ids
                 from holds.flag_cohorts as taking_part
+                -- What a process decides may be on for a percentage by a variable of its own.
                 where taking_part.flag in (
                     select in_force.flag from holds.flag_values(v_environment) as in_force where in_force.percentage is not null
+                    union
+                    select definitions.flag from holds.flag_definitions as definitions
+                    where definitions.definition ->> 'decided_in' = 'client'
                 )
                 group by taking_part.flag
             ) as cohorts

@@ -50,6 +50,16 @@ def overrides(draw: st.DrawFn) -> list[Override]:
 
 
 @st.composite
+def cohorts(draw: st.DrawFn) -> dict[str, set[UUID]]:
+    """Who takes part in the stages of flags that have some; of the others, and of one that is not there, everybody."""
+    return {
+        flag: draw(st.sets(st.sampled_from(RESTAURANTS), min_size=1))
+        for flag in Flag
+        if packaged_definitions()[flag].rollout is not None and draw(st.booleans())
+    }
+
+
+@st.composite
 def variables(draw: st.DrawFn) -> dict[str, Setting]:
     """What environment variables might say, of flags that heed them."""
     return {

@@ -114,6 +114,17 @@ unsafe:
             14,
             "the stages of staging must rise, and end at 100",
         ),
+        (
+            GOOD + "rollout:\n  stages: {staging: [100]}\n  soak_hours: 337\n  guardrails: []\n",
+            15,
+            "1 to 336",
+        ),
+        (
+            GOOD
+            + "rollout:\n  stages: {staging: [100]}\n  soak_hours: 48\n  guardrails: [{measure: luck, at_least: 1}]\n",
+            16,
+            "measure must be one of double_bookings, success_ratio",
+        ),
         (GOOD + RULE.format(name="Odd Name", other="area.other: {is: false}"), 15, "lower-case words with dashes"),
         (GOOD + RULE.format(name="unknown", other="area.nothing: {is: false}"), 18, "names area.nothing, which is no"),
         (GOOD + RULE.format(name="compared", other="area.other: {above: 3}"), 18, "is boolean; ask for is: true"),

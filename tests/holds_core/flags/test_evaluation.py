@@ -19,7 +19,7 @@ from holds_core.flags.snapshot import read_snapshot
 from holds_core.flags.values import FlagType, parse_setting
 from holds_core.flags.variables import Variables, read_variables
 from holds_core.rollout import rollout_bucket
-from tests.holds_core.flags.states import RESTAURANTS, overrides, settings_of, variables
+from tests.holds_core.flags.states import RESTAURANTS, cohorts, overrides, settings_of, variables
 
 HERE, THERE = RESTAURANTS[:2]
 LOOKAHEAD = Flag.LOOKAHEAD
@@ -194,15 +194,21 @@ def store(connection: psycopg.Connection, found: list[Override]) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(overrides(), variables())
+@given(overrides(), variables(), cohorts())
 def test_python_and_sql_agree_in_any_state(
-    connection: psycopg.Connection, found: list[Override], said: dict[str, Setting]
+    connection: psycopg.Connection, found: list[Override], said: dict[str, Setting], named: dict[str, set[UUID]]
 ) -> None:
-    """On every flag for every restaurant, and on every unsafe combination; variables included."""
+    """On every flag for every restaurant, and on every unsafe combination; variables and cohorts included."""
     with connection.transaction(force_rollback=True):
         store(connection, found)
+        for flag, restaurant_ids in named.items():
+            connection.execute(
+                "insert into holds.flag_cohorts select %s, unnest(%s::uuid[]), 'test', now()", (flag, [*restaurant_ids])
+            )
         snapshot = read_snapshot(connection)
-        state = FlagState(snapshot.definitions, snapshot.environment, Variables(said), snapshot.overrides)
+        state = FlagState(
+            snapshot.definitions, snapshot.environment, Variables(said), snapshot.overrides, cohorts=snapshot.cohorts
+        )
         texts = json.dumps({flag: setting.as_json() for flag, setting in said.items()})
 
         stored: dict[UUID | None, dict[str, float]] = dict(
