@@ -64,6 +64,15 @@ java:
 dbt-docs: $(VENV)/running ## What dbt knows of the views, as one HTML page: .holdwatch/dbt-docs/index.html
 	@$(BIN)/holdwatch pipeline docs
 
+.PHONY: docs-site
+docs-site: $(VENV)/developing ## The docs as a site that needs no network: .holdwatch/docs-site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml --site-dir "$(CURDIR)/.holdwatch/docs-site"
+	@echo "Written: .holdwatch/docs-site/index.html"
+
+.PHONY: reference
+reference: $(VENV)/developing ## The pages of docs/reference anew, from the code
+	@$(BIN)/python -m orchestration.reference
+
 .PHONY: pictures
 pictures: $(VENV)/running ## The pictures in docs/pictures anew, of a made-up incident
 	@$(BIN)/holdwatch dashboards preview --demo --docs
@@ -78,6 +87,7 @@ check: $(VENV)/developing ## Format, lint, types, layering, SQL style, generated
 	$(BIN)/sqlfluff lint --templater placeholder holds_core/sql
 	$(BIN)/holdwatch dashboards check --no-queries
 	$(BIN)/holdwatch flags registry --check
+	$(BIN)/python -m orchestration.reference --check
 	$(BIN)/holdwatch flags stale --strict
 
 .PHONY: check-full

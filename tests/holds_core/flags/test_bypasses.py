@@ -323,21 +323,15 @@ def test_owner_who_cuts_off_the_end_with_its_event_is_found_by_the_head_alone(te
     assert problem == f"the head that was kept elsewhere, entry {head[0]}, is not in the chain"
 
 
-@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="holds.apply_flag_change asks nobody anew")
 def test_approval_of_an_alias_that_is_found_out_is_not_applied(team: Team) -> None:
     """Whose a login is became known after it approved, and before anybody applied: no other person has approved."""
     asked = team.as_("ann").request(COMBINATIONS, OFF)
     team.as_("bob").approve(asked.id, 1, apply=False)
     team.owner.execute("select holds.set_flag_actor(%s, %s)", (team.logins["bob"], team.logins["ann"]))
-    with pytest.raises(FlagError):
+    with pytest.raises(FlagAccessError, match="somebody else has to approve it"):
         team.as_("cyd").apply(asked.id, 1)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=pytest.fail.Exception,
-    reason="holds.unsafe_with judges with the variables of whoever asks, alone",
-)
 def test_variables_of_whoever_asks_do_not_hide_an_unsafe_combination(team: Team) -> None:
     """They are one process's: what is unsafe without them is unsafe for all the others."""
     look_ahead: dict[str, Setting] = {Flag.LOOKAHEAD: Setting(True)}

@@ -135,7 +135,7 @@ def test_prod_is_asked_with_what_staging_says(run: Console, ramp: Ramp, views_te
 
 
 def test_evidence_that_is_none_is_shown_as_it_is(run: Console, ramp: Ramp) -> None:
-    """Whatever somebody hands in, the second person can look at it; and under the database's names it does not stand."""
+    """Whatever is handed in, the second person can look at it; and under the database's names it does not stand."""
     ramp.set_directly(50)
     odd = dict(ramp.status().source) | {"guardrails": [{"measure": "luck", "verdict": "holds", "value": "a lot"}]}
     asked = ramp.ask(10, evidence={"from": odd, "rollout": odd, "rollback": odd, "ticket": "OPS-1"})
