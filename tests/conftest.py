@@ -19,6 +19,9 @@ from orchestration.dbt import run_dbt
 from orchestration.paths import state_dir
 from orchestration.server.lease import ServerLease
 
+# As wide as for a file, whatever terminal the tests are run in: pytest-xdist hands its width on to the workers.
+os.environ["COLUMNS"] = "160"
+
 # Great Expectations imports PySpark where `make test-spark` has installed it, and PySpark takes a main module without a
 # file, as that of pytest-xdist's workers is, for doctests that it is to skip: by sys.exit(0).
 if not hasattr(sys.modules["__main__"], "__file__"):

@@ -152,11 +152,11 @@ def _evidence(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def evidence_in_short(evidence: Mapping[str, Any]) -> str:
-    """Write what a rollout was judged by in one line; empty where it was not."""
+    """Write what a rollout was judged by, a line each; empty where it was not."""
     status = _status(evidence.get("rollout") or evidence.get("rollback"))
     if status is None:
         return ""
-    return ", ".join(
+    return "\n".join(
         f"{guardrail.measure} {'-' if guardrail.value is None else f'{guardrail.value:.4g}'}"
         + ("" if guardrail.verdict == GuardrailVerdict.HOLDS else f" ({guardrail.verdict})")
         for guardrail in status.guardrails
