@@ -26,6 +26,7 @@ from orchestration.cli import (
     maintenance,
     metrics,
     pipeline,
+    report,
     rollout,
     soak,
     up,
@@ -54,6 +55,7 @@ def root(
 app.command()(demo.demo)
 app.command()(up.up)
 app.command()(soak.soak)
+app.command()(report.report)
 app.command()(doctor.doctor)
 app.add_typer(holds.app, name="holds")
 app.add_typer(enforcement.app, name="enforcement")
