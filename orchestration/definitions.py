@@ -6,7 +6,7 @@
       └─ events gate               critical expectations block all that follows
           └─ analytics/*           dbt: staging, intermediate, rollups, views, and their tests
               └─ views gate        critical expectations block the files
-                  └─ dashboards/*  what ops load
+                  └─ dashboards/*  what ops load, and the report for who has none of the tools
     flags/*                        the page about feature flags, and what they are everywhere
 """
 

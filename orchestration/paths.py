@@ -13,6 +13,9 @@ PROJECT_ROOT = _PACKAGE_PARENT if (_PACKAGE_PARENT / "pyproject.toml").is_file()
 STATE_DIR = Path(os.environ.get("HOLDWATCH_STATE_DIR") or PROJECT_ROOT / ".holdwatch").absolute()
 """Everything that holdwatch keeps between runs; deleting it starts afresh."""
 
+REPORT_FILE = "report.html"
+"""The report's name in the state folder."""
+
 DBT_PROJECT_DIR = _PACKAGE_PARENT / "dbt_project"
 
 

@@ -39,7 +39,7 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
                 for one in evidence.days
             ) if holds or evidence.total("double_bookings") else (None,) * len(days)),
         ),
-        "short", count,
+        "locale", count,
     )  # fmt: skip
     yield Plot(
         "success", "Requests that got tables",
@@ -50,7 +50,7 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
     yield Plot(
         "requests", "Requests",
         "How many asked for a table, and how they were answered: how much all the rest is based on.",
-        "bars", days, (of("Got tables", "assigned"), of("Refused", "refused")), "short", count,
+        "bars", days, (of("Got tables", "assigned"), of("Refused", "refused")), "locale", count,
     )  # fmt: skip
     yield Plot(
         "latency", "Waiting time",
@@ -63,7 +63,7 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
         "conflicts", "Conflicts",
         "A booking asked for a table that another one holds. Refusing it is the guard at work; letting it through, "
         "while refusing is switched off, makes a double booking.",
-        "bars", days, (of("Refused", "conflicts_refused"), of("Let through", "conflicts_let_through")), "short", count,
+        "bars", days, (of("Refused", "conflicts_refused"), of("Let through", "conflicts_let_through")), "locale", count,
     )  # fmt: skip
     yield Plot(
         "retries", "Retry exhaustion",
@@ -75,17 +75,17 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
         "cutoffs", "Cutoffs and manual steps",
         "Requests that a limit or a time-out cut off, and bookings that staff made by hand. Few is good.",
         "bars", days,
-        (of("Rate limit", "rate_limits"), of("Time-out", "cutoffs"), of("By hand", "manual_steps")), "short", count,
+        (of("Rate limit", "rate_limits"), of("Time-out", "cutoffs"), of("By hand", "manual_steps")), "locale", count,
     )  # fmt: skip
     yield _changes(evidence)
     if evidence.restaurant == ALL:
         yield Plot(
             "runs", "Pipeline runs",
-            "The pipeline checks the data and keeps what is shown here fast. A blocked run has found "
+            "The pipeline checks the data and keeps what is shown here fast. A blocked run found "
             "data that is not sound.",
             "bars", days,
             (of("Succeeded", "runs_succeeded"), of("Blocked", "runs_blocked"), of("Failed", "runs_failed")),
-            "short", count,
+            "locale", count,
         )  # fmt: skip
 
 
@@ -93,12 +93,12 @@ def _changes(evidence: Evidence) -> Plot:
     happened = Counter((one.kind, one.occurred_at.date()) for one in evidence.changes)
     return Plot(
         "changes", "What was changed",
-        "Deployments, feature flags, rollouts, and switches of the guard: a mark on each day that has any, a larger one "
-        "for several.",
+        "Deployments, feature flags, rollouts, and switches of the guard: a mark on each day that has any, a larger "
+        "one for several.",
         "lanes", tuple(one.day for one in evidence.days),
         tuple(
             Series(name, tuple(float(happened[kind, one.day]) for one in evidence.days))
             for kind, name in CHANGE_KINDS.items()
         ),
-        "short", count,
+        "locale", count,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,6 +21,8 @@ from dashboards.catalogue import (
 )
 from dashboards.report.reading import ALL, Evidence
 from dashboards.report.words import count, counted, day, length, milliseconds, moment, percent
+
+NO_DATA, NONE = "no data", "none"
 
 _ALERT_TITLES = {alert.name: alert.title for alert in ALERTS}
 
@@ -43,10 +45,11 @@ class Figure:
         title: For people.
         value: As a number, in ``unit``; None where nothing is known.
         unit: ratio, ms, s or count.
-        text: The value for people; "no data" where there is none.
+        text: The value for people; NO_DATA where there is none.
         goal: In words; None where there is none.
         state: Whether the goal is met.
         note: What else should be known, in a sentence or two.
+        problem: What is wrong, as a part of a sentence; empty where nothing is.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Figure:
     goal: str | None
     state: State
     note: str
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def answer(evidence: Evidence, judged: tuple[Figure, ...]) -> Answer:
     missed = [one for one in others if one.state is State.MISSED]
     met = [one for one in others if one.state is State.MET]
     if missed:
-        second = "Not as it should be: " + "; ".join(f"{_in_sentence(one)} (goal: {one.goal})" for one in missed) + "."
+        second = f"Not as it should be: {'; '.join(one.problem for one in missed)}."
     elif met:
         second = f"The other {counted(len(met), 'goal')} that can be judged {'is' if len(met) == 1 else 'are'} met."
     else:
@@ -108,12 +112,6 @@ def answer(evidence: Evidence, judged: tuple[Figure, ...]) -> Answer:
     states = {doubles.state} | {one.state for one in missed}
     state = State.MISSED if State.MISSED in states else doubles.state
     return Answer(_first_sentence(evidence, doubles), second, state)
-
-
-def _in_sentence(figure: Figure) -> str:
-    # An abbreviation keeps its capitals.
-    title = figure.title if figure.title[1:2].isupper() else figure.title[0].lower() + figure.title[1:]
-    return f"{title}, {figure.text}"
 
 
 def _first_sentence(evidence: Evidence, doubles: Figure) -> str:
@@ -148,7 +146,7 @@ def _figures(evidence: Evidence) -> Iterator[Figure]:
     yield _freshness(evidence)
     if evidence.restaurant == ALL:
         yield _alerts(evidence)
-    yield _plain("requests", "Requests", evidence.total("assigned") + evidence.total("refused"), evidence)
+    yield _plain("requests", "Requests", _requests(evidence), evidence)
     yield _plain("holds", "Holds placed", evidence.total("holds"), evidence)
     yield _plain(
         "conflicts_refused", "Conflicts refused", evidence.total("conflicts_refused"), evidence,
@@ -170,8 +168,8 @@ def _double_bookings(evidence: Evidence) -> Figure:
         DOUBLE_BOOKINGS.title,
         number if is_known else None,
         "count",
-        count(number) if is_known else "no data",
-        "0",
+        count(number) if is_known else NO_DATA,
+        NONE,
         (State.MISSED if number else State.MET) if is_known else State.UNKNOWN,
         f"{count(began)} began {period(evidence)}; {count(standing)} stand now."
         if is_known
@@ -181,97 +179,103 @@ def _double_bookings(evidence: Evidence) -> Figure:
 
 def _success(evidence: Evidence) -> Figure:
     """By the objective, which leaves out what full restaurants refused; it is known of all together only."""
-    requests, assigned = evidence.total("assigned") + evidence.total("refused"), evidence.total("assigned")
-    raw = f"{count(assigned)} of {counted(requests, 'request')} got tables"
+    requests, assigned = _requests(evidence), evidence.total("assigned")
+    note = f"{count(assigned)} of {counted(requests, 'request')} got tables."
     if evidence.restaurant == ALL:
         judged, good = evidence.objective.request_count or 0, evidence.objective.good_count or 0
-        note = f"{raw}. Not counted in the rate: {count(max(requests - judged, 0))} that full restaurants refused."
+        note += f" Left out of the rate: {count(max(requests - judged, 0))}, refused by full restaurants or synthetic."
     else:
         judged, good = requests, assigned
-        note = f"{raw}. What the restaurant refused because it was full counts as well."
-    goal = threshold_of(SUCCESS_RATE).breach
-    ratio = good / judged if judged else None
-    return Figure(
-        SUCCESS_RATE.name,
-        SUCCESS_RATE.title,
-        ratio,
-        "ratio",
-        "no data" if ratio is None else percent(ratio, apart_from=(0.0, 1.0, goal)),
-        f"at least {percent(goal)}",
-        _state(ratio, judged, SUCCESS_RATE),
-        note if requests else "No request was recorded.",
-    )
+        note += " What the restaurant refused because it was full counts as well."
+    return _ratio(
+        SUCCESS_RATE, SUCCESS_RATE.title, good, judged, note,
+        lambda text, goal: f"{text} of the requests got tables (goal: {goal})",
+    )  # fmt: skip
 
 
 def _latency(evidence: Evidence) -> Figure:
     goal = threshold_of(LATENCY).breach
+    title, goal_text = "Waiting time, P95 of the worst day", f"at most {milliseconds(goal)} on every day"
     judged = [
         (one.p95_ms, one.day)
         for one in evidence.days
         if one.p95_ms is not None and (one.latency_samples or 0) >= MINIMUM_SAMPLE
     ]
-    title, goal_text = "Waiting time, P95 of the worst day", f"under {milliseconds(goal)} on every day"
     if not judged:
         note = f"No day has {MINIMUM_SAMPLE} requests with a time."
-        return Figure(LATENCY.name, title, None, "ms", "no data", goal_text, State.UNKNOWN, note)
+        return Figure(LATENCY.name, title, None, "ms", NO_DATA, goal_text, State.UNKNOWN, note)
     worst, worst_day = max(judged)
     late = sum(value > goal for value, _ in judged)
     note = f"On {day(worst_day)}. Above the goal on {late} of {counted(len(judged), 'day')}."
     whole = evidence.whole_history
     if whole is not None and evidence.is_whole_history:
         note += (
-            f" All {HISTORY_DAYS} days together: P50 {milliseconds(whole.p50_ms)}, P95 {milliseconds(whole.p95_ms)}, "
+            f" All days together: P50 {milliseconds(whole.p50_ms)}, P95 {milliseconds(whole.p95_ms)}, "
             f"P99 {milliseconds(whole.p99_ms)} (as of {moment(whole.refreshed_at)})."
         )
-    state = State.MISSED if late else State.MET
-    return Figure(LATENCY.name, title, worst, "ms", milliseconds(worst), goal_text, state, note)
+    return Figure(
+        LATENCY.name,
+        title,
+        worst,
+        "ms",
+        milliseconds(worst),
+        goal_text,
+        State.MISSED if late else State.MET,
+        note,
+        f"on {late} of {counted(len(judged), 'day')} one guest in 20 waited longer than {milliseconds(goal)}"
+        if late
+        else "",
+    )
 
 
 def _retries(evidence: Evidence) -> Figure:
-    requests = evidence.total("assigned") + evidence.total("refused")
-    exhausted, goal = evidence.total("exhausted"), threshold_of(RETRY_EXHAUSTION).breach
-    ratio = exhausted / requests if requests else None
-    return Figure(
-        RETRY_EXHAUSTION.name,
-        RETRY_EXHAUSTION.title,
-        ratio,
-        "ratio",
-        "no data" if ratio is None else percent(ratio, apart_from=(0.0, 1.0, goal)),
-        f"at most {percent(goal)}",
-        _state(ratio, requests, RETRY_EXHAUSTION),
-        f"{count(exhausted)} of {counted(requests, 'request')} ran out of retries." if requests else "No request.",
-    )
+    exhausted, requests = evidence.total("exhausted"), _requests(evidence)
+    return _ratio(
+        RETRY_EXHAUSTION, RETRY_EXHAUSTION.title, exhausted, requests,
+        f"{count(exhausted)} of {counted(requests, 'request')} ran out of retries.",
+        lambda text, goal: f"{text} of the requests ran out of retries (goal: {goal})",
+    )  # fmt: skip
 
 
 def _unattributed(evidence: Evidence) -> Figure:
-    requests = evidence.total("assigned") + evidence.total("refused")
-    nameless, goal = evidence.total("unattributed"), threshold_of(UNATTRIBUTED).breach
-    ratio = nameless / requests if requests else None
-    return Figure(
-        UNATTRIBUTED.name,
-        UNATTRIBUTED.title,
-        ratio,
-        "ratio",
-        "no data" if ratio is None else percent(ratio, apart_from=(0.0, 1.0, goal)),
-        f"at most {percent(goal)}",
-        _state(ratio, requests, UNATTRIBUTED),
-        f"{count(nameless)} of {counted(requests, 'request')}." if requests else "No request.",
-    )
+    nameless, requests = evidence.total("unattributed"), _requests(evidence)
+    return _ratio(
+        UNATTRIBUTED, UNATTRIBUTED.title, nameless, requests, f"{count(nameless)} of {counted(requests, 'request')}.",
+        lambda text, goal: f"{text} of the requests name no restaurant (goal: {goal})",
+    )  # fmt: skip
 
 
 def _enforcement(evidence: Evidence) -> Figure:
     name, title, goal = "strict_conflicts", "Second bookings are refused", "on, for all restaurants"
+    if evidence.restaurant != ALL:
+        title += " (all restaurants)"
     found = evidence.enforcement
     if found is None:
         note = "The switch in this database is that of another environment."
-        return Figure(name, title, None, "ratio", "no data", goal, State.UNKNOWN, note)
+        return Figure(name, title, None, "ratio", NO_DATA, goal, State.UNKNOWN, note)
     share = found.strict_percentage / 100 if found.is_enabled else 0.0
-    is_met = found.is_enabled and share == 1 and not (found.lenient_restaurant_count or found.unenforced_window_count)
     exempt = counted(found.lenient_restaurant_count, "restaurant")
     beside = counted(found.unenforced_window_count, "live hold")
-    note = f"As of now. Exempt by name: {exempt}. Made while it was off: {beside}."
-    text = f"on, for {percent(share)}" if found.is_enabled else "OFF"
-    return Figure(name, title, share, "ratio", text, goal, State.MET if is_met else State.MISSED, note)
+    problems = []
+    if not found.is_enabled:
+        problems.append("refusing second bookings is switched OFF")
+    elif share < 1:
+        problems.append(f"second bookings are refused at {percent(share)} of the restaurants only")
+    if found.lenient_restaurant_count:
+        problems.append(f"{exempt} {'is' if found.lenient_restaurant_count == 1 else 'are'} exempt from the guard")
+    if found.unenforced_window_count:
+        problems.append(f"{beside} made while the guard was off {'is' if beside.startswith('1 ') else 'are'} beside it")
+    return Figure(
+        name,
+        title,
+        share,
+        "ratio",
+        f"on, for {percent(share)}" if found.is_enabled else "OFF",
+        goal,
+        State.MISSED if problems else State.MET,
+        f"As of now. Exempt by name: {exempt}. Made while it was off, and beside the guard: {beside}.",
+        "; ".join(problems),
+    )
 
 
 def _let_through(evidence: Evidence) -> Figure:
@@ -281,59 +285,81 @@ def _let_through(evidence: Evidence) -> Figure:
         "Conflicts let through",
         number if is_known else None,
         "count",
-        count(number) if is_known else "no data",
-        "0",
+        count(number) if is_known else NO_DATA,
+        NONE,
         (State.MISSED if number else State.MET) if is_known else State.UNKNOWN,
         "Second bookings of a held table that were accepted, since refusing them was off.",
+        f"{counted(number, 'second booking')} of held tables let through while refusing was off" if number else "",
     )
 
 
 def _freshness(evidence: Evidence) -> Figure:
-    found, goal = evidence.freshness, threshold_of(FRESHNESS).breach
+    title, goal = "Age of the newest event", threshold_of(FRESHNESS).breach
     goal_text = f"under {length(goal)} while bookings come in"
+    found = evidence.freshness
     if found is None or found.lag_seconds is None:
-        return Figure(
-            FRESHNESS.name, "Age of the newest event", None, "s", "no data", goal_text, State.UNKNOWN, "No event yet."
-        )
+        return Figure(FRESHNESS.name, title, None, "s", NO_DATA, goal_text, State.UNKNOWN, "There is no event yet.")
     # A quiet night is no fault: whether bookings came in meanwhile is what the alert judges.
     is_stale = any(one.alert == "telemetry_stale" and one.is_breaching for one in evidence.verdicts)
-    is_met = not found.is_blocked and (found.lag_seconds < goal or not is_stale)
-    note = f"It is of {moment(found.newest_event_at)}."
+    age, problem = length(found.lag_seconds), ""
     if found.is_blocked:
-        note += f" The pipeline is blocked: {found.blocked_reason}"
-    elif is_stale:
-        note += " Holds are newer than the events, or the pipeline has not run for a while: the newest part may lack."
+        problem = f"the pipeline is blocked ({(found.blocked_reason or '').rstrip('.')})"
+    elif is_stale and found.lag_seconds >= goal:
+        problem = f"the newest event is {age} old, so that what happened since may be missing here"
     return Figure(
         FRESHNESS.name,
-        "Age of the newest event",
+        title,
         found.lag_seconds,
         "s",
-        length(found.lag_seconds),
+        age,
         goal_text,
-        State.MET if is_met else State.MISSED,
-        note,
+        State.MISSED if problem else State.MET,
+        f"It is of {moment(found.newest_event_at)}.",
+        problem,
     )
 
 
 def _alerts(evidence: Evidence) -> Figure:
+    name, title = "alerts_firing", "Alerts that fire now"
     firing = [_ALERT_TITLES.get(one.alert, one.alert) for one in evidence.verdicts if one.is_firing]
     if not evidence.verdicts:
-        return Figure("alerts_firing", "Alerts, now", None, "count", "no data", "0", State.UNKNOWN, "No verdict.")
-    state = State.MISSED if firing else State.MET
-    note = f"{', '.join(firing)}." if firing else f"None of {len(evidence.verdicts)} fires."
-    return Figure("alerts_firing", "Alerts, now", len(firing), "count", count(len(firing)), "0", state, note)
+        return Figure(name, title, None, "count", NO_DATA, NONE, State.UNKNOWN, "There is no verdict.")
+    said = ", ".join(firing)
+    return Figure(
+        name,
+        title,
+        len(firing),
+        "count",
+        count(len(firing)),
+        NONE,
+        State.MISSED if firing else State.MET,
+        f"{said}." if firing else f"Of {len(evidence.verdicts)}.",
+        f"{counted(len(firing), 'alert')} fire{'s' if len(firing) == 1 else ''} now ({said})" if firing else "",
+    )
 
 
 def _plain(name: str, title: str, value: int, evidence: Evidence, note: str = "") -> Figure:
-    is_known = bool(evidence.total("assigned") + evidence.total("refused") + evidence.total("hold_events") or value)
-    text = count(value) if is_known else "no data"
+    is_known = bool(_requests(evidence) + evidence.total("hold_events") + value)
+    text = count(value) if is_known else NO_DATA
     return Figure(name, title, value if is_known else None, "count", text, None, State.INFORMATION, note)
 
 
-def _state(value: float | None, sample: int, signal: Signal) -> State:
-    """Judge a ratio; nothing is concluded from a small sample."""
+def _requests(evidence: Evidence) -> int:
+    return evidence.total("assigned") + evidence.total("refused")
+
+
+def _ratio(signal: Signal, title: str, part: int, whole: int, note: str, problem: Callable[[str, str], str]) -> Figure:
+    """Judge a share of requests by its threshold; nothing is concluded from a small sample."""
     threshold = threshold_of(signal)
-    if value is None or sample < MINIMUM_SAMPLE:
-        return State.UNKNOWN
+    goal = f"{'at most' if threshold.is_bad_above else 'at least'} {percent(threshold.breach)}"
+    if not whole:
+        return Figure(signal.name, title, None, "ratio", NO_DATA, goal, State.UNKNOWN, "No request was recorded.")
+    value = part / whole
+    text = percent(value, apart_from=(0.0, 1.0, threshold.breach))
     is_bad = value > threshold.breach if threshold.is_bad_above else value < threshold.breach
-    return State.MISSED if is_bad else State.MET
+    if whole < MINIMUM_SAMPLE:
+        state, note = State.UNKNOWN, f"{note} Fewer than {MINIMUM_SAMPLE} say nothing."
+    else:
+        state = State.MISSED if is_bad else State.MET
+    said = problem(text, goal) if state is State.MISSED else ""
+    return Figure(signal.name, title, value, "ratio", text, goal, state, note, said)

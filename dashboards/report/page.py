@@ -137,8 +137,10 @@ def _figures(figures: Sequence[Figure]) -> Iterator[str]:
 
 
 def _figure(plot: Plot) -> str:
-    legend = "".join(f"<li>{swatch(plot, place)}{escape(one.name)}</li>" for place, one in enumerate(plot.series))
     has_legend = plot.kind != "lanes" and len(plot.series) > 1 and not plot.is_empty
+    legend = "".join(
+        f"<li>{swatch(plot, place)}{escape(one.name)}</li>" for place, one in enumerate(plot.series) if has_legend
+    )
     missed = plot.missed_days
     return (
         f'<figure id="{plot.name}">\n<h3>{escape(plot.title)}</h3>\n<p>{escape(plot.about)}</p>\n'
@@ -194,10 +196,10 @@ def _changes(evidence: Evidence) -> Iterator[str]:
 def _change_table(caption: str, changes: Sequence[Change]) -> str:
     return _table(
         caption,
-        ("When", "Kind", "What", "Restaurant", "Why", "Who"),
+        ("When", "What", "Kind", "Restaurant", "Why", "Who"),
         (
             (
-                moment(one.occurred_at), _KINDS.get(one.kind, one.kind), one.title,
+                moment(one.occurred_at), one.title, _KINDS.get(one.kind, one.kind),
                 _restaurant(one.restaurant_key), one.reason or NOTHING, one.changed_by or NOTHING,
             )
             for one in changes
@@ -269,12 +271,17 @@ def _restaurant(key: str) -> str:
     return "all" if key == ALL else key
 
 
+def _cell(content: str) -> str:
+    # A time or a number does not break; a longer text may.
+    is_short = len(content) <= len("2030-05-17 19:00")
+    return f'<td class="short">{escape(content)}</td>' if is_short else f"<td>{escape(content)}</td>"
+
+
 def _table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, is_numeric: bool = False) -> str:
     """Write a table that scrolls within itself where it is too wide; its first column names the row."""
     head = "".join(f'<th scope="col">{escape(one)}</th>' for one in columns)
     body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(one)}</td>" for one in rest)}</tr>\n'
-        for first, *rest in rows
+        f'<tr><th scope="row">{escape(first)}</th>{"".join(map(_cell, rest))}</tr>\n' for first, *rest in rows
     )
     style, label = "rows numeric" if is_numeric else "rows", escape(caption)
     return (

@@ -20,6 +20,9 @@ Kind = Literal["lines", "bars", "lanes"]
 WIDE, NARROW = 760, 330
 _HEIGHT, _LANE_HEIGHT, _SIZE = 230, 30, 13
 _TOP, _BOTTOM, _RIGHT = 12, 26, 10
+_WIDEST_FONT = 1.25
+"""A reader's font, beside the one whose widths are known."""
+
 _STEPS = (1, 2, 7, 14, 28)
 
 _STYLES: tuple[tuple[str, str | None, float], ...] = (("blue", None, 2), ("purple", "7 3", 2), ("orange", "2 3", 2.5))
@@ -136,16 +139,18 @@ def draw(plot: Plot, width: int) -> str:
         return document(width, height, words, label=summary(plot))
     bottom = height - _BOTTOM
     if plot.kind == "lanes":
-        left = max(text_width(one.name, _SIZE) for one in plot.series) + 14
+        left = _widest([one.name for one in plot.series]) + 14
         bands = _Bands(len(plot.days), left, width - _RIGHT)
         content = "".join(_lanes(plot, bands))
     else:
         scale = _scale(plot, bottom)
-        labels = [format_tick(tick, plot.unit, None, scale.increment) for tick in scale.ticks]
-        left = max(text_width(label, _SIZE) for label in labels) + 10
+        labels = [format_tick(tick, plot.unit, None, scale.increment).replace("%", " %") for tick in scale.ticks]
+        left = _widest(labels) + 10
         bands = _Bands(len(plot.days), left, width - _RIGHT)
         drawn = _lines(plot, bands, scale) if plot.kind == "lines" else _bars(plot, bands, scale)
         content = "".join((*_grid(scale, labels, bands), *drawn))
+        if plot.kind == "bars" and not any(map(sum, _columns(plot))):
+            content += text(width / 2, height / 2, "None on any day", size=15, anchor="middle", class_="halo")
     axis = "".join(_axis(plot.days, bands, bottom))
     return document(width, height, axis + content + "".join(_tooltips(plot, bands, bottom)), label=summary(plot))
 
@@ -207,14 +212,14 @@ def _grid(scale: Scale, labels: Sequence[str], bands: _Bands) -> Iterator[str]:
 
 def _axis(days: Sequence[date], bands: _Bands, bottom: float) -> Iterator[str]:
     """Name days, back from the newest, as many as there is room for."""
-    room = text_width("30 Nov", _SIZE) + 16
+    room = _widest(["30 Nov"]) + 12
     step = next((one for one in _STEPS if one * bands.width >= room), _STEPS[-1])
     for index in range(len(days) - 1, -1, -step):
         x = bands.middle(index)
         yield element("line", x1=x, x2=x, y1=bottom, y2=bottom + 5, stroke="var(--faint)")
         label = f"{days[index].day} {days[index]:%b}"
         # The first and the last must not stick out of the picture.
-        half = text_width(label, _SIZE) / 2
+        half = _widest([label]) / 2
         yield text(min(max(x, half), bands.right + _RIGHT - half), bottom + 19, label, size=_SIZE, fill="var(--faint)",
                    anchor="middle")  # fmt: skip
 
@@ -316,6 +321,10 @@ def _tooltips(plot: Plot, bands: _Bands, bottom: float) -> Iterator[str]:
                 "rect", tooltip("\n".join((_long(at), *said))), x=bands.left + index * bands.width, y=_TOP,
                 width=bands.width, height=bottom - _TOP, fill="none", pointer_events="all",
             )  # fmt: skip
+
+
+def _widest(labels: Sequence[str]) -> float:
+    return max(text_width(label, _SIZE) for label in labels) * _WIDEST_FONT
 
 
 def _long(at: date) -> str:

@@ -1,7 +1,7 @@
 """The report's SQL: views of the schema ``analytics`` alone, by the day.
 
-Parameters: ``environment``, ``restaurant`` (a ``restaurant_key``), ``from_at`` and ``to_at`` (when the first and the last
-day begin).
+Parameters: ``environment``, ``restaurant`` (a ``restaurant_key``), ``from_at`` and ``to_at`` (when the first and the
+last day begin).
 """
 
 from __future__ import annotations

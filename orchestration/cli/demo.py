@@ -16,7 +16,7 @@ from orchestration.cli.output import notes, results
 from orchestration.cli.pipeline import pipeline_progress, print_report
 from orchestration.cli.soak import print_summary, refuse_prod, run_with_progress
 from orchestration.database import Database, open_database
-from orchestration.paths import PROJECT_ROOT
+from orchestration.paths import PROJECT_ROOT, REPORT_FILE, state_dir
 from orchestration.pipeline import run_pipeline
 from orchestration.soak.run import SoakSummary
 
@@ -51,6 +51,8 @@ def demo(
     print_report(report)
     results.print()
     _print_files(report.files)
+    if report.succeeded:
+        results.print(f"The report, a page with plots to be sent to anybody: {_shown(state_dir() / REPORT_FILE)}")
     if not summary.is_clean:
         shortfalls.append("the soak does not add up")
     if not report.succeeded:
@@ -125,11 +127,14 @@ _COUNTED = """
 """
 
 
+def _shown(path: Path) -> Path:
+    return path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path
+
+
 def _print_files(files: tuple[Path, ...]) -> None:
     table = Table("dashboard file", "load it into")
     for path in files:
-        shown = path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path
         tool = next((tool for tool in ("Datadog", "Prometheus") if tool.lower() in path.parts), "Grafana")
-        table.add_row(str(shown), tool)
+        table.add_row(str(_shown(path)), tool)
     if files:
         results.print(table)

@@ -12,12 +12,11 @@ import typer
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.database import open_database
-from orchestration.paths import state_dir
+from orchestration.paths import REPORT_FILE, state_dir
 
 if TYPE_CHECKING:
     from dashboards.report import Report
 
-REPORT_FILE = "report.html"
 _MARKS = {"met": "✓", "missed": "✕", "unknown": "?", "information": " "}
 
 

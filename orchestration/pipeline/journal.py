@@ -20,6 +20,7 @@ _STAGES = {
     "dbt_build": "building and testing the views",
     "views_gate": "checking the views",
     "dashboard_files": "generating dashboard files",
+    "dashboards__report": "writing the report",
     "flag_reports": "reporting feature flags",
 }
 
