@@ -143,7 +143,7 @@ def _figure(plot: Plot) -> str:
     )
     missed = plot.missed_days
     return (
-        f'<figure id="{plot.name}">\n<h3>{escape(plot.title)}</h3>\n<p>{escape(plot.about)}</p>\n'
+        f'<figure id="plot-{plot.name}">\n<h3>{escape(plot.title)}</h3>\n<p>{escape(plot.about)}</p>\n'
         + (f'<ul class="legend">{legend}</ul>\n' if has_legend else "")
         + f'<div class="wide">{draw(plot, WIDE)}</div>\n<div class="narrow">{draw(plot, NARROW)}</div>\n'
         + (f'<p class="past"><b>✕</b> Goal missed on {counted(missed, "day")}.</p>\n' if missed else "")

@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import psycopg
 import pytest
 from typer.testing import CliRunner, Result
@@ -21,7 +21,6 @@ from dashboards.report.plots import Goal, Plot, Series, draw, summary
 from dashboards.report.words import percent
 from holds_core.database.connections import connect
 from orchestration.cli.app import app
-from orchestration.resources import DatabaseResource
 from tests.dashboards.seed import RESTAURANTS, seed_double_booking
 
 HOSTILE = """<script>alert("x")</script>'; drop table holds.table_holds; -- &amp;"""
@@ -30,7 +29,13 @@ HOLDS = """
 insert into holds.observability_events
     (occurred_at, environment, source, event_type, severity, restaurant_id, context)
 select now() - interval '1 day' * n, 'dev', 'holds.core', 'capacity.hold.created', 'info', %s, '{}'
-from generate_series(0, 2) as n
+from generate_series(0, 1) as n
+"""
+
+RUNS = """
+insert into holds.observability_events (occurred_at, environment, source, event_type, severity, context)
+select now() - interval '5 minutes' * n, 'dev', 'pipeline', 'pipeline.run.succeeded', 'info', '{"job": "refresh"}'
+from generate_series(0, 40) as n
 """
 
 REQUESTS = """
@@ -107,7 +112,8 @@ def test_figures_are_what_the_views_say(seeded: psycopg.Connection, report: Repo
     days = "grain = 'day' and environment = 'dev' and restaurant_key"
     assigned, refused = one_row(
         seeded,
-        f"select sum(assignment_count), sum(skipped_count) from analytics.assignment_success_rate where {days} = '(all)'",
+        "select sum(assignment_count), sum(skipped_count) "
+        f"from analytics.assignment_success_rate where {days} = '(all)'",
     )
     (nameless,) = one_row(
         seeded,
@@ -127,7 +133,7 @@ def test_figures_are_what_the_views_say(seeded: psycopg.Connection, report: Repo
     )  # fmt: skip
 
     values = {one.name: one.value for one in report.figures}
-    assert values["requests"] == assigned + refused > 10_000
+    assert values["requests"] == assigned + refused > 2_000
     assert values["assignment_success_rate"] == pytest.approx(float(good / judged))
     assert values["unattributed_share"] == pytest.approx(float(nameless / (assigned + refused)))
     assert values["hold_retry_exhaustion"] == pytest.approx(float(exhausted / (assigned + refused)))
@@ -159,8 +165,10 @@ def test_each_day_of_90_is_there(report: Report, page: Page) -> None:
     """Plots have a point for each of the days, tables a row."""
     assert len(report.evidence.days) == 91
     points = re.findall(r'data-name="Success rate" data-points="(\d+)"', page.html)
-    assert points == ["91", "91"], "one for wide and one for narrow pages"
-    table = page.html.split("Waiting time, by day")[1].split("</table>")[0]
+    known = sum(one.requests > 0 for one in report.evidence.days)
+    assert known >= 90
+    assert points == [str(known)] * 2, "one for wide and one for narrow pages"
+    table = page.html.split("<caption>Waiting time, by day")[1].split("</table>")[0]
     assert table.count("<tr>") == 92
 
 
@@ -187,11 +195,11 @@ def test_one_restaurant_and_a_later_start(seeded: psycopg.Connection) -> None:
 
 
 def test_answer_turns_with_a_double_booking(empty: psycopg.Connection) -> None:
-    """Nothing recorded is no good news; holds without a pair are; a pair that stands comes first, and stays when ended."""
+    """Nothing recorded is no good news, holds without a pair are; a pair comes first, and is never forgotten."""
     assert make_report(empty, Wanted()).answer.first == (
         "No hold was recorded in the last 90 days, so nothing can be said of double bookings."
     )
-    empty.execute(HOLDS.replace("(0, 2)", "(0, 1)").encode(), (RESTAURANTS[0],))
+    empty.execute(HOLDS.encode(), (RESTAURANTS[0],))
     good = make_report(empty, Wanted())
     assert good.answer.first == "No table was booked twice in the last 90 days."
     assert figure(good, "double_bookings").state is State.MET
@@ -213,8 +221,9 @@ def test_answer_turns_with_a_double_booking(empty: psycopg.Connection) -> None:
 
 
 def test_answer_names_what_else_is_wrong(empty: psycopg.Connection) -> None:
-    """Refusals, waiting and a switch that is off are said; a full house of good figures is said as well."""
-    empty.execute(HOLDS.replace("(0, 2)", "(0, 1)").encode(), (RESTAURANTS[0],))
+    """Refusals, waiting and a switch that is off are said; that all is well is said as well."""
+    empty.execute(RUNS.encode())
+    empty.execute(HOLDS.encode(), (RESTAURANTS[0],))
     empty.execute(REQUESTS.encode(), {"refused": 3, "ms": 200, "id": RESTAURANTS[0]})
     assert re.fullmatch(
         r"The other \d goals that can be judged are met\.", make_report(empty, Wanted()).answer.second
@@ -229,17 +238,18 @@ def test_answer_names_what_else_is_wrong(empty: psycopg.Connection) -> None:
     assert "refusing second bookings is switched OFF" in made.answer.second
 
 
-def test_holds_of_another_environment_are_not_judged(seeded: psycopg.Connection) -> None:
+def test_holds_of_another_environment_are_not_judged(empty: psycopg.Connection) -> None:
     """Imported events of prod say nothing of the holds in a database of dev, whose double booking is not theirs."""
-    with seeded.transaction(force_rollback=True):
-        seeded.execute("set local timezone = 'UTC'")
-        seeded.execute(
-            "insert into holds.observability_events (occurred_at, environment, source, event_type, severity, context) "
-            "values (now(), 'prod', 'x', 'capacity.selector.assignment', 'info', '{}')"
-        )
-        with seeded.transaction():
-            names = seeded.execute("select environment from analytics.pipeline_freshness order by 1").fetchall()
-    assert names == [("dev",), ("prod",)]
+    seed_double_booking(empty)
+    empty.execute(HOLDS.replace("'dev'", "'prod'").encode(), (RESTAURANTS[0],))
+
+    made = make_report(empty, Wanted(environment="prod"))
+
+    assert made.answer.first.startswith("Whether a table was booked twice cannot be said from here")
+    assert figure(made, "double_bookings").state is State.UNKNOWN
+    assert figure(made, "strict_conflicts").state is State.UNKNOWN
+    assert figure(made, "holds").value == 2
+    assert made.evidence.standing == ()
 
 
 # The page.
@@ -249,10 +259,12 @@ def test_page_loads_and_runs_nothing(page: Page) -> None:
     """No script, no address, no style from elsewhere: whoever gets it alone has all of it."""
     assert page.count("script") == page.count("link") == page.count("img") == page.count("iframe") == 0
     for tag, attributes in page.tags:
-        assert not {"src", "href", "action", "style", "onload", "onclick"} & (set(attributes) - {"style"}), tag
+        assert not {"src", "href", "action"} & set(attributes), tag
+        assert not [name for name in attributes if name.startswith("on")], tag
     assert not re.findall(r"@import|url\((?!#)", page.html)
     assert set(re.findall(r"https?://[^\"' <]+", page.html)) == {"http://www.w3.org/2000/svg"}
-    assert ("http-equiv", "Content-Security-Policy") in dict(page.tags[2][1]).items() or "default-src" in page.html
+    policy = next(attributes["content"] for _, attributes in page.tags if "http-equiv" in attributes)
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def test_page_can_be_read_without_seeing_it(page: Page) -> None:
@@ -260,12 +272,14 @@ def test_page_can_be_read_without_seeing_it(page: Page) -> None:
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     pictures = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("role") == "img"]
     assert len(pictures) == 2 * page.count("figure") == 18
     assert all(re.search(r" by day, \d+ \w+ 20\d\d to ", str(one["aria-label"])) for one in pictures)
-    assert page.count("details") >= page.count("figure") == page.count("summary") - (
-        page.count("details") - page.count("figure")
+    assert (
+        page.count("details")
+        >= page.count("figure")
+        == page.count("summary") - (page.count("details") - page.count("figure"))
     )
     assert all(attributes.get("scope") in ("row", "col") for tag, attributes in page.tags if tag == "th")
     assert page.count("caption") == page.count("table")
@@ -410,11 +424,15 @@ def test_views_that_are_missing_are_said(new_database: Callable[..., str], small
         make_report(connection, Wanted())
 
 
+@pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
 def test_asset_writes_the_page_and_shows_a_plot(
     seeded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the answer and the figures as numbers, and a plot that Dagster's page can show."""
-    from orchestration.defs.dashboards.report import report as asset  # noqa: PLC0415  dagster takes seconds
+    import dagster as dg  # noqa: PLC0415  takes seconds
+
+    from orchestration.defs.dashboards.report import report as asset  # noqa: PLC0415
+    from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
     with dg.DagsterInstance.ephemeral() as instance:

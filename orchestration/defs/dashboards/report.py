@@ -1,7 +1,5 @@
 """The report as an asset: the page, its figures, and a plot of them for Dagster's own page."""
 
-from __future__ import annotations
-
 import base64
 import os
 from pathlib import Path
