@@ -41,10 +41,17 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
         ),
         "locale", count,
     )  # fmt: skip
+    every_request = of("Of all requests", "success_ratio")
     yield Plot(
         "success", "Requests that got tables",
-        "Of all requests for a table, the share that got one. What a full restaurant refuses counts here as well.",
-        "lines", days, (of("Success rate", "success_ratio"),), "percentunit", percent,
+        "The share of requests that got a table. The goal leaves out what a full restaurant refused, which is no fault."
+        if evidence.restaurant == ALL
+        else "The share of requests that got a table. What the restaurant refused because it was full counts as well.",
+        "lines", days,
+        (of("Without full restaurants", "objective_ratio"), every_request)
+        if evidence.restaurant == ALL
+        else (every_request,),
+        "percentunit", percent,
         Goal(success, f"at least {percent(success)}", is_bad_above=False),
     )  # fmt: skip
     yield Plot(

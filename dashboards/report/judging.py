@@ -182,7 +182,7 @@ def _success(evidence: Evidence) -> Figure:
     requests, assigned = _requests(evidence), evidence.total("assigned")
     note = f"{count(assigned)} of {counted(requests, 'request')} got tables."
     if evidence.restaurant == ALL:
-        judged, good = evidence.objective.request_count or 0, evidence.objective.good_count or 0
+        judged, good = evidence.total("judged"), evidence.total("good")
         note += f" Left out of the rate: {count(max(requests - judged, 0))}, refused by full restaurants or synthetic."
     else:
         judged, good = requests, assigned

@@ -101,7 +101,7 @@ def _section(name: str, heading: str, content: str) -> str:
 
 def _answer(answer: Answer) -> Iterator[str]:
     yield (
-        f'<p class="answer {answer.state.value}"><strong>{escape(answer.first)}</strong> {escape(answer.second)}</p>\n'
+        f'<p class="answer {answer.state.value}"><strong>{_text(answer.first)}</strong> {_text(answer.second)}</p>\n'
     )
 
 
@@ -127,11 +127,11 @@ def _standing(evidence: Evidence) -> Iterator[str]:
 def _figures(figures: Sequence[Figure]) -> Iterator[str]:
     yield '<ul class="figures">\n'
     for one in figures:
-        goal = "" if one.goal is None else f'<p class="goal">{_STATES[one.state]}: {escape(one.goal)}</p>'
-        note = f'<p class="note">{escape(one.note)}</p>' if one.note else ""
+        goal = "" if one.goal is None else f'<p class="goal">{_STATES[one.state]}: {_text(one.goal)}</p>'
+        note = f'<p class="note">{_text(one.note)}</p>' if one.note else ""
         yield (
             f'<li class="{one.state.value}" data-figure="{escape(one.name)}"><h3>{escape(one.title)}</h3>'
-            f'<p class="value">{escape(one.text)}</p>{goal}{note}</li>\n'
+            f'<p class="value">{_text(one.text)}</p>{goal}{note}</li>\n'
         )
     yield "</ul>\n"
 
@@ -265,6 +265,11 @@ def _terms() -> Iterator[str]:
 
 def _pairs(rows: Iterable[tuple[str, str]]) -> str:
     return "<dl>\n" + "".join(f"<div><dt>{escape(a)}</dt><dd>{escape(b)}</dd></div>\n" for a, b in rows) + "</dl>\n"
+
+
+def _text(content: str) -> str:
+    """Escape words in which no line ends between a number and its %."""
+    return escape(content).replace(" %", "&nbsp;%")
 
 
 def _restaurant(key: str) -> str:

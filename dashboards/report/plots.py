@@ -7,7 +7,7 @@ cross. The colours are the preview's, so that a page takes them from the reader'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
@@ -18,7 +18,7 @@ from dashboards.preview.units import format_tick
 Kind = Literal["lines", "bars", "lanes"]
 
 WIDE, NARROW = 760, 330
-_HEIGHT, _LANE_HEIGHT, _SIZE = 230, 30, 13
+_HEIGHT, _LANE_HEIGHT, _EMPTY_HEIGHT, _SIZE = 230, 30, 60, 13
 _TOP, _BOTTOM, _RIGHT = 12, 26, 10
 _WIDEST_FONT = 1.25
 """A reader's font, beside the one whose widths are known."""
@@ -135,6 +135,7 @@ def draw(plot: Plot, width: int) -> str:
     """Draw the plot as SVG; ``width`` is in pixels."""
     height = _LANE_HEIGHT * len(plot.series) + _TOP + _BOTTOM if plot.kind == "lanes" else _HEIGHT
     if plot.is_empty:
+        height = _EMPTY_HEIGHT
         words = text(width / 2, height / 2, "No data", size=15, fill="var(--faint)", anchor="middle")
         return document(width, height, words, label=summary(plot))
     bottom = height - _BOTTOM
@@ -149,8 +150,9 @@ def draw(plot: Plot, width: int) -> str:
         bands = _Bands(len(plot.days), left, width - _RIGHT)
         drawn = _lines(plot, bands, scale) if plot.kind == "lines" else _bars(plot, bands, scale)
         content = "".join((*_grid(scale, labels, bands), *drawn))
-        if plot.kind == "bars" and not any(map(sum, _columns(plot))):
-            content += text(width / 2, height / 2, "None on any day", size=15, anchor="middle", class_="halo")
+    if plot.kind != "lines" and not any(map(sum, _columns(plot))):
+        middle = (bands.left + bands.right) / 2
+        content += text(middle, bottom / 2 + 5, "None on any day", size=15, anchor="middle", class_="halo")
     axis = "".join(_axis(plot.days, bands, bottom))
     return document(width, height, axis + content + "".join(_tooltips(plot, bands, bottom)), label=summary(plot))
 
@@ -186,8 +188,9 @@ class _Bands:
 def _scale(plot: Plot, bottom: float) -> Scale:
     if plot.kind == "bars":
         totals = [sum(values) for values in _columns(plot)]
-        # A scale of whole things has no halves.
-        return number_scale(totals, bottom, _TOP, low=0.0, high=None, soft_high=4.0)
+        scale = number_scale(totals, bottom, _TOP, low=0.0, high=None, soft_high=4.0)
+        # Of whole things there are no halves.
+        return replace(scale, ticks=tuple(tick for tick in scale.ticks if tick == round(tick)))
     values = [value for one in plot.series for value in one.values if value is not None]
     is_share = plot.unit == "percentunit"
     if plot.goal is not None and (is_share or max(values) > plot.goal.value / 2):

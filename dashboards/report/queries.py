@@ -37,6 +37,20 @@ requests as (
     group by bucket_at
 ),
 
+-- Of all restaurants together alone.
+objectives as (
+    select
+        bucket_at,
+        request_count as judged,
+        good_count as good
+    from analytics.objective_counts
+    where
+        grain = 'day'
+        and environment = %(environment)s
+        and %(restaurant)s = '(all)'
+        and bucket_at between %(from_at)s and %(to_at)s
+),
+
 latencies as (
     select
         bucket_at,
@@ -139,6 +153,8 @@ select
     requests.assigned,
     requests.refused,
     requests.unattributed,
+    objectives.judged,
+    objectives.good,
     latencies.p50_ms,
     latencies.p95_ms,
     latencies.p99_ms,
@@ -157,6 +173,7 @@ select
     runs.runs_failed
 from days
 left join requests on days.bucket_at = requests.bucket_at
+left join objectives on days.bucket_at = objectives.bucket_at
 left join latencies on days.bucket_at = latencies.bucket_at
 left join retries on days.bucket_at = retries.bucket_at
 left join cutoffs on days.bucket_at = cutoffs.bucket_at
@@ -226,19 +243,6 @@ where
     and ends_at >= %(from_at)s
     and starts_at <= now()
 order by starts_at desc
-"""
-
-# Of all restaurants together alone.
-OBJECTIVE = """
-select
-    sum(request_count)::bigint as request_count,
-    sum(good_count)::bigint as good_count
-from analytics.objective_counts
-where
-    grain = 'day'
-    and environment = %(environment)s
-    and %(restaurant)s = '(all)'
-    and bucket_at between %(from_at)s and %(to_at)s
 """
 
 WHOLE_HISTORY = """

@@ -47,6 +47,9 @@ class Day:
     """One UTC day. None is what was not recorded; latencies are in milliseconds, everything else is a count.
 
     Attributes:
+        judged: Requests by which the objective is judged, of all restaurants together alone: without what full
+            restaurants refused, and without synthetic load outside dev.
+        good: Those of them that got tables.
         double_bookings: Pairs of bookings that began to share a table on this day, whether or not they still do.
     """
 
@@ -54,6 +57,8 @@ class Day:
     assigned: int | None
     refused: int | None
     unattributed: int | None
+    judged: int | None
+    good: int | None
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
@@ -80,6 +85,11 @@ class Day:
     def success_ratio(self) -> float | None:
         """The share of requests that got tables."""
         return (self.assigned or 0) / self.requests if self.requests else None
+
+    @property
+    def objective_ratio(self) -> float | None:
+        """The share of judged requests that got tables."""
+        return (self.good or 0) / self.judged if self.judged else None
 
     @property
     def exhausted_ratio(self) -> float | None:
@@ -129,14 +139,6 @@ class Maintenance:
     ends_at: datetime
     restaurant_key: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Objective:
-    """Requests without those that a full restaurant refused, and how many of them got tables."""
-
-    request_count: int | None
-    good_count: int | None
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,6 @@ class Evidence:
     changes: tuple[Change, ...]
     errors: tuple[ErrorCount, ...]
     maintenance: tuple[Maintenance, ...]
-    objective: Objective
     whole_history: WholeHistory | None
     freshness: Freshness | None
     enforcement: Enforcement | None
@@ -295,7 +296,6 @@ def _read(connection: psycopg.Connection, wanted: Wanted, now: datetime) -> Evid
         changes=rows(Change, queries.CHANGES),
         errors=rows(ErrorCount, queries.ERRORS),
         maintenance=rows(Maintenance, queries.MAINTENANCE),
-        objective=rows(Objective, queries.OBJECTIVE)[0],
         whole_history=next(iter(rows(WholeHistory, queries.WHOLE_HISTORY)), None),
         freshness=next(iter(rows(Freshness, queries.FRESHNESS)), None),
         enforcement=next(iter(rows(Enforcement, queries.ENFORCEMENT)), None),
