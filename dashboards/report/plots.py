@@ -164,6 +164,7 @@ def swatch(plot: Plot, place: int) -> str:
         mark = element(
             "line", x1=1, x2=29, y1=7, y2=7, stroke=f"var(--{colour})", stroke_width=thickness, stroke_dasharray=dashes
         )
+        mark += _mark(place, 15.0, 7.0)
     else:
         mark = element("rect", x=8, y=1, width=14, height=12, fill=_fill(place), stroke="var(--faint)")
     return element("svg", mark, width=30, height=14, viewBox="0 0 30 14", aria_hidden="true")
@@ -252,15 +253,22 @@ def _lines(plot: Plot, bands: _Bands, scale: Scale) -> Iterator[str]:
         )  # fmt: skip
         # A day between two without data has no line; where there are few days, each has a point.
         drawn += "".join(
-            element("circle", cx=x, cy=y, r=2.5, fill=f"var(--{colour})")
-            for index, x, y in points
-            if len(plot.days) <= 31 or not known & {index - 1, index + 1}
+            _mark(place, x, y) for index, x, y in points if len(plot.days) <= 31 or not known & {index - 1, index + 1}
         )
         yield element("g", drawn, class_="series", data_name=one.name, data_points=len(points))
     if plot.goal is not None:
         for index, value in enumerate(plot.series[plot.judged].values):
             if value is not None and plot.goal.is_missed_by(value):
                 yield _cross(bands.middle(index), scale(value))
+
+
+def _mark(place: int, x: float, y: float) -> str:
+    """A point of the first, second or third line: a disc, a square, a diamond."""
+    values = {"fill": f"var(--{_STYLES[place][0]})", "class_": "point"}
+    if place == 0:
+        return element("circle", cx=x, cy=y, r=3, **values)
+    turned = f"rotate(45 {x:.1f} {y:.1f})" if place == 2 else None
+    return element("rect", x=x - 3, y=y - 3, width=6, height=6, transform=turned, **values)
 
 
 def _cross(x: float, y: float) -> str:

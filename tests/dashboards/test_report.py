@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from dashboards.errors import MissingViewsError
+from dashboards.errors import MissingViewsError, ReaderRoleError
 from dashboards.report import Report, ReportError, Wanted, make_report
 from dashboards.report.judging import Figure, State
 from dashboards.report.plots import Goal, Plot, Series, draw, summary
@@ -353,7 +355,7 @@ def test_line_breaks_on_days_without_data() -> None:
 
     (path,) = re.findall(r'<path d="([^"]+)" fill="none"', broken)
     assert path.count("M") == 3
-    assert broken.count("<circle") == 2
+    assert broken.count('class="point"') == 2
 
 
 def test_missed_days_are_crossed_and_said() -> None:
@@ -424,26 +426,49 @@ def test_views_that_are_missing_are_said(new_database: Callable[..., str], small
         make_report(connection, Wanted())
 
 
+@pytest.fixture
+def stranger_url(seeded_url: str) -> Iterator[str]:
+    """The URL of a login that may connect, and nothing else."""
+    name, parts = f"stranger_{uuid4().hex[:8]}", urlsplit(seeded_url)
+    with connect(seeded_url) as connection:
+        connection.execute(f"create role {name} login password '{name}'".encode())
+        yield urlunsplit(parts._replace(netloc=f"{name}:{name}@{parts.hostname}:{parts.port}"))
+        connection.execute(f"drop role {name}".encode())
+
+
+def test_missing_rights_are_said(stranger_url: str) -> None:
+    """Whose, and what grants them."""
+    with (
+        connect(stranger_url) as connection,
+        pytest.raises(ReaderRoleError, match="grant analytics_reader to stranger"),
+    ):
+        make_report(connection, Wanted())
+
+
 @pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
 def test_asset_writes_the_page_and_shows_a_plot(
-    seeded_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seeded_url: str, stranger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the answer and the figures as numbers, and a plot that Dagster's page can show."""
+    """With the answer, the figures as numbers, and a plot; where the login is no reader, the pass goes on."""
     import dagster as dg  # noqa: PLC0415  takes seconds
 
     from orchestration.defs.dashboards.report import report as asset  # noqa: PLC0415
     from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([asset], instance=instance, resources={"database": DatabaseResource(url=seeded_url)})
-    (event,) = result.get_asset_materialization_events()
-    metadata = event.materialization.metadata
 
-    assert Path(str(metadata["page"].value)) == tmp_path / "report.html"
+    def materialize(url: str) -> dict[str, Any]:
+        with dg.DagsterInstance.ephemeral() as instance:
+            done = dg.materialize([asset], instance=instance, resources={"database": DatabaseResource(url=url)})
+        (event,) = done.get_asset_materialization_events()
+        return {name: one.value for name, one in event.materialization.metadata.items()}
+
+    assert str(materialize(stranger_url)["answer"]).startswith("There is no report: The login stranger_")
+    assert list(tmp_path.iterdir()) == []
+    metadata = materialize(seeded_url)
+
+    assert Path(str(metadata["page"])) == tmp_path / "report.html"
     assert (tmp_path / "report.html").read_text("utf-8").startswith("<!DOCTYPE html>")
-    assert str(metadata["answer"].value).startswith("Tables are booked twice")
-    assert metadata["double_bookings"].value == 1
-    assert re.match(
-        r"!\[Requests that got tables by day, .*\]\(data:image/png;base64,iVBOR", str(metadata["plot"].value)
-    )
+    assert str(metadata["answer"]).startswith("Tables are booked twice")
+    assert metadata["double_bookings"] == 1
+    assert re.match(r"!\[Requests that got tables by day, .*\]\(data:image/png;base64,iVBOR", str(metadata["plot"]))
