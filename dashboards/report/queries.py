@@ -37,8 +37,8 @@ requests as (
     group by bucket_at
 ),
 
--- Of all restaurants together alone.
 objectives as (
+    -- Of all restaurants together alone.
     select
         bucket_at,
         request_count as judged,

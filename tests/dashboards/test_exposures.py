@@ -8,6 +8,7 @@ import yaml
 
 from dashboards.checks.lint import relations, variables_in
 from dashboards.checks.queries import alert_queries_of, queries_of
+from dashboards.report import queries as report_queries
 from orchestration.paths import DBT_PROJECT_DIR
 
 EXPOSURES = DBT_PROJECT_DIR / "models" / "views" / "_views__exposures.yml"
@@ -41,3 +42,11 @@ def test_exposure_of_the_alert_rules_is_what_they_read(alerting: dict[str, dict[
     statements = [query.sql for file, content in alerting.items() for query in alert_queries_of(file, content)]
 
     assert _read(statements) == _exposed()["grafana_alerts"]
+
+
+def test_exposure_of_the_report_is_what_it_reads() -> None:
+    """All of its statements are in one module."""
+    statements = [text for name, text in vars(report_queries).items() if name.isupper()]
+
+    assert len(statements) > 5
+    assert _read(statements) == _exposed()["report"]

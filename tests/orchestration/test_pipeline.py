@@ -125,6 +125,7 @@ def test_pass_tells_how_far_it_is(passed: Pass) -> None:
         "reporting feature flags",
         "checking the views",
         "generating dashboard files",
+        "writing the report",
     ]
     assert passed.progress[-1].done == passed.progress[-1].total > 0
 
