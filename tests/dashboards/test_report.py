@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -24,6 +27,7 @@ from dashboards.report.words import percent
 from holds_core.database.connections import connect
 from orchestration.cli.app import app
 from tests.dashboards.seed import RESTAURANTS, seed_double_booking
+from tests.orchestration.cli.test_commands import EXTRAS
 
 HOSTILE = """<script>alert("x")</script>'; drop table holds.table_holds; -- &amp;"""
 
@@ -129,7 +133,7 @@ def test_figures_are_what_the_views_say(seeded: psycopg.Connection, report: Repo
     (worst,) = one_row(seeded, f"select max(latency_ms) from analytics.reservation_latency_ms where {days} = '(all)' "
                        "and phase = 'total' and percentile = 0.95 and sample_count >= 20")  # fmt: skip
     (cutoffs,) = one_row(seeded, f"select sum(trigger_count) from analytics.cutoff_triggers where {days} = '(all)'")
-    activities = dict(
+    activities: dict[str, int] = dict(
         seeded.execute("select activity, sum(event_count) from analytics.hold_activity "
                        "where grain = 'day' and environment = 'dev' and restaurant_key = '(all)' group by activity")
     )  # fmt: skip
@@ -424,6 +428,22 @@ def test_views_that_are_missing_are_said(new_database: Callable[..., str], small
     """With what builds them."""
     with connect(new_database(small_template)) as connection, pytest.raises(MissingViewsError, match="pipeline run"):
         make_report(connection, Wanted())
+
+
+def test_command_needs_no_extra(seeded_url: str, tmp_path: Path) -> None:
+    """Whoever embeds the core can report: plots are drawn without a library."""
+    code = f"import sys; sys.modules |= dict.fromkeys({EXTRAS}); from orchestration.cli import main; main()"
+    path = tmp_path / "report.html"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "report", "--output", str(path)],
+        env=os.environ | {"HOLDWATCH_DATABASE_URL": seeded_url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert path.read_text("utf-8").count("<figure") == 9
 
 
 @pytest.fixture
