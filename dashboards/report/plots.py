@@ -25,7 +25,11 @@ _WIDEST_FONT = 1.25
 
 _STEPS = (1, 2, 7, 14, 28)
 
-_STYLES: tuple[tuple[str, str | None, float], ...] = (("blue", None, 2), ("purple", "7 3", 2), ("orange", "2 3", 2.5))
+_STYLES: tuple[tuple[str, str | None, float], ...] = (
+    ("blue", None, 2),
+    ("purple", "7 3", 2),
+    ("dark-orange", "2 3", 2.5),
+)
 """Colour, dashes and width of the first, second and third line."""
 
 _FILLS = ("blue", "hatch-orange", "dots-purple")
@@ -33,8 +37,8 @@ _FILLS = ("blue", "hatch-orange", "dots-purple")
 
 PATTERNS = (
     '<pattern id="hatch-orange" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    '<rect width="5" height="5" fill="var(--orange)" fill-opacity="0.35"/>'
-    '<line x1="0" y1="0" x2="0" y2="5" stroke="var(--orange)" stroke-width="4"/></pattern>'
+    '<rect width="5" height="5" fill="var(--dark-orange)" fill-opacity="0.35"/>'
+    '<line x1="0" y1="0" x2="0" y2="5" stroke="var(--dark-orange)" stroke-width="4"/></pattern>'
     '<pattern id="dots-purple" width="5" height="5" patternUnits="userSpaceOnUse">'
     '<rect width="5" height="5" fill="var(--purple)" fill-opacity="0.3"/>'
     '<circle cx="2.5" cy="2.5" r="1.6" fill="var(--purple)"/></pattern>'
@@ -281,7 +285,7 @@ def _bars(plot: Plot, bands: _Bands, scale: Scale) -> Iterator[str]:
     width = max(1.0, min(bands.width * 0.8, 40))
     bases = [0.0] * len(plot.days)
     for place, one in enumerate(plot.series):
-        parts = []
+        bars = []
         for index, value in enumerate(one.values):
             if not value:
                 continue
@@ -289,17 +293,10 @@ def _bars(plot: Plot, bands: _Bands, scale: Scale) -> Iterator[str]:
             bases[index] += value
             # One of many thousands is seen all the same.
             high = max(base - top, 1.5)
-            parts.append(
-                element(
-                    "rect",
-                    x=bands.middle(index) - width / 2,
-                    y=base - high,
-                    width=width,
-                    height=high,
-                    fill=_fill(place),
-                )
-            )
-        yield element("g", "".join(parts), class_="series", data_name=one.name, data_points=len(parts))
+            bars.append(f"M{bands.middle(index) - width / 2:.1f} {base:.1f}h{width:.1f}v-{high:.1f}h-{width:.1f}Z")
+        # One path for all of them: a printed page has a copy of the pattern for each element.
+        drawn = element("path", d="".join(bars), fill=_fill(place)) if bars else ""
+        yield element("g", drawn, class_="series", data_name=one.name, data_points=len(bars))
 
 
 def _fill(place: int) -> str:
