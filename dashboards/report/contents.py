@@ -27,18 +27,11 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
         return Series(name, tuple(getattr(one, attribute) for one in evidence.days))
 
     success, retries, latency = (threshold_of(one).breach for one in (SUCCESS_RATE, RETRY_EXHAUSTION, LATENCY))
-    holds = any(one.holds for one in evidence.days)
     yield Plot(
         "double-bookings", "Double bookings",
         "Pairs of bookings that began to hold the same table at the same time, whether or not they still do.",
         "bars", days,
-        (
-            # Where holds were recorded and no pair was found, there was none.
-            Series("Pairs", tuple(
-                one.double_bookings if one.double_bookings is not None or not one.holds else 0
-                for one in evidence.days
-            ) if holds or evidence.total("double_bookings") else (None,) * len(days)),
-        ),
+        (Series("Pairs", _double_bookings(evidence)),),
         "locale", count,
     )  # fmt: skip
     every_request = of("Of all requests", "success_ratio")
@@ -94,6 +87,14 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
             (of("Succeeded", "runs_succeeded"), of("Blocked", "runs_blocked"), of("Failed", "runs_failed")),
             "locale", count,
         )  # fmt: skip
+
+
+def _double_bookings(evidence: Evidence) -> tuple[int | None, ...]:
+    """Where holds were recorded and no pair was found there was none; without holds of our own nothing is known."""
+    return tuple(
+        0 if one.double_bookings is None and one.holds and evidence.are_holds_here else one.double_bookings
+        for one in evidence.days
+    )
 
 
 def _changes(evidence: Evidence) -> Plot:
