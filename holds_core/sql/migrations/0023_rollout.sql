@@ -17,9 +17,13 @@ alter table holds.flag_cohorts enable row level security;
 
 comment on table holds.flag_cohorts is 'The restaurants that take part in the stages of a flag; none: all do.';
 
--- Back to the stage before needs nobody's approval.
+-- Back to the stage before needs nobody's approval. Step by step: PostgreSQL 15 adds no column with a default to a table whose
+-- rows are the default of a function's parameter (holds.note_flag).
+alter table holds.flag_changes add column is_rollback boolean;
+update holds.flag_changes set is_rollback = false;
 alter table holds.flag_changes
-add column is_rollback boolean not null default false,
+alter column is_rollback set default false,
+alter column is_rollback set not null,
 drop constraint flag_changes_applied_was_approved,
 add constraint flag_changes_applied_was_approved check (
     applied_version is null or is_break_glass or is_rollback or approved_by is not null
