@@ -89,16 +89,17 @@ def add(
     person: AsOption = None,
     json: JsonOption = False,
 ) -> None:
-    r"""Make maintenance known: once, or every week.
+    """Make maintenance known: once, or every week.
 
     What happens in it counts for no alert and burns no error budget. Double bookings are told all the same.
 
-    \b
-    Examples:
-      holdwatch maintenance add --for 2h --reason 'database upgrade'
-      holdwatch maintenance add --from 2030-01-31T22:00 --until 2030-02-01T01:00 --reason 'new floor plan'
-      holdwatch maintenance add --weekly mon,thu --at 02:00 --for 2h --time-zone Europe/Berlin --reason backups
-      holdwatch maintenance add --for 1h --restaurant 6e0c6a3e-6f5e-4b57-9c1e-3f3a5a7c9d10 --reason 'closed early'
+    Example: holdwatch maintenance add --for 2h --reason 'database upgrade'
+
+    Example: holdwatch maintenance add --from 2030-01-31T22:00 --until 2030-02-01T01:00 --reason 'new floor plan'
+
+    Example: holdwatch maintenance add --weekly mon,thu --at 02:00 --for 2h --time-zone Europe/Berlin --reason backups
+
+    Example: holdwatch maintenance add --for 1h --restaurant 6e0c6a3e-6f5e-4b57-9c1e-3f3a5a7c9d10 --reason closed
     """
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
