@@ -50,7 +50,10 @@ def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help=".jsonl, .jsonl.gz, .csv or .parquet")],
     json: JsonOption = False,
 ) -> None:
-    """Import events. Repeating an import is harmless; what cannot be imported goes to FILE.rejected.jsonl."""
+    """Import events. Repeating an import is harmless; what cannot be imported goes to FILE.rejected.jsonl.
+
+    Example: holdwatch events import events-2030-01.jsonl.gz events-2030-02.parquet
+    """
     for file in files:
         # A file that cannot be read at all stops the whole call before any other is imported.
         with open_reader(file):
@@ -230,6 +233,8 @@ def drain(json: JsonOption = False) -> None:
     """Bring the events that wait in this machine's spool into the database.
 
     Clients do it by themselves once the database is back; this is for those that ended before. Harmless to repeat.
+
+    Example: holdwatch events drain
     """
     spool = default_spool()
     with open_existing_database() as database, connect(database.url) as connection:

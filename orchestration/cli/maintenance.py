@@ -19,6 +19,7 @@ from holds_core.maintenance import (
     in_time_zone,
     list_maintenance_windows,
 )
+from orchestration.cli import completion
 from orchestration.cli.acting import AsOption, connected
 from orchestration.cli.output import JsonOption, print_json
 
@@ -85,7 +86,9 @@ def add(
     environment: Annotated[
         Environment | None, typer.Option(help="Whose alerts are quiet. Unless given: this database's.")
     ] = None,
-    restaurant: Annotated[UUID | None, typer.Option(help="Only what is of this restaurant.")] = None,
+    restaurant: Annotated[
+        UUID | None, typer.Option(help="Only what is of this restaurant.", autocompletion=completion.restaurants)
+    ] = None,
     person: AsOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -165,6 +168,7 @@ def list_windows(
 def end(
     window_id: Annotated[UUID, typer.Argument(help="As holdwatch maintenance list shows it.")],
     person: AsOption = None,
+    json: JsonOption = False,
 ) -> None:
     """End maintenance at once: alerts are judged again from now on. Repeating it is harmless.
 
@@ -172,6 +176,9 @@ def end(
     """
     with connected(person) as connection:
         was_ended = end_maintenance_window(connection, window_id)
+    if json:
+        print_json({"id": window_id, "was_ended": was_ended})
+        return
     typer.echo("Ended: alerts are judged again from now on." if was_ended else "It was over already.")
 
 

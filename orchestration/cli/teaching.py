@@ -67,11 +67,12 @@ def summary(command: Any) -> str:
 
 
 def examples(command: Any) -> list[str]:
-    """Return the examples of a command or group, each on one line as a shell takes it."""
+    """Return the examples of a command, each on one line as a shell takes it; a group without its first command's."""
     paragraphs = [*_paragraphs(command.help), *_paragraphs(command.epilog)]
-    return [
-        " ".join(paragraph.removeprefix(_EXAMPLE).split()) for paragraph in paragraphs if paragraph.startswith(_EXAMPLE)
-    ]
+    own = [" ".join(one.removeprefix(_EXAMPLE).split()) for one in paragraphs if one.startswith(_EXAMPLE)]
+    if own or not isinstance(command, TyperGroup):
+        return own
+    return next((found[:1] for member in command.commands.values() if (found := examples(member))), [])
 
 
 def _paragraphs(text: str | None) -> list[str]:

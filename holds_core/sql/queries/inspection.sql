@@ -76,3 +76,16 @@ select
 select max(to_date(right(parts.inhrelid::regclass::text, 8), 'YYYYMMDD'))
 from pg_inherits as parts
 where parts.inhparent = 'holds.observability_events'::regclass;
+
+-- name: restaurants_beginning
+-- What a shell completes: of the newest holds, since all of them may be millions.
+select distinct restaurant_id
+from (
+    select restaurant_id
+    from holds.table_holds
+    order by id desc
+    limit 10000
+) as newest
+where starts_with(restaurant_id::text, %(beginning)s)
+order by restaurant_id
+limit 50;
