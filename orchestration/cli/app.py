@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, ClassVar, NoReturn
 
 import typer
 
@@ -17,7 +17,7 @@ from orchestration.cli.nouns import EXIT_FAILED, Nouns
 class Holdwatch(Nouns):
     """What ``holdwatch`` knows to do. Each noun is a module beside this one; its help begins with the same words."""
 
-    summaries = {
+    summaries: ClassVar = {
         "demo": "Run the main job once: migrate, contending holds, events, views, expectations, dashboards, report.",
         "up": "Bring everything up: the database, the Dagster UI, and the schedules of the pipeline.",
         "soak": "Load the holds core with contending requests, then check what callers were told against the database.",
@@ -31,7 +31,7 @@ class Holdwatch(Nouns):
         "pipeline": "Events to views to dashboard files, with expectations at both ends.",
         "dashboards": "What Grafana, Datadog and Prometheus load: generate, check, draw and push.",
         "metrics": "What the views say, for tools that collect metrics.",
-        "drill": "Inject a regression, time its detection from the commit to the notification, and put everything back.",
+        "drill": "Inject a regression, time its detection from commit to notification, and put everything back.",
         "db": "The embedded server, and the schema on either server.",
     }
 
@@ -79,7 +79,7 @@ def main() -> NoReturn:
         try:
             app()
         finally:
-            # What is printed last may find the reader gone or the disk full; at exit Python would make a traceback of it.
+            # What is printed last may find the reader gone or the disk full; Python would say so in a traceback.
             if sys.stdout is not None:
                 sys.stdout.flush()
     except SystemExit as end:
@@ -96,6 +96,7 @@ def main() -> NoReturn:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"holdwatch: {message}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
+    sys.exit(0)
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:

@@ -12,26 +12,34 @@ def message_of(error: BaseException) -> str | None:
     match error:
         case BaseExceptionGroup():
             # Several tasks failed together; they failed of one cause.
-            return message_of(error.exceptions[0])
+            said = message_of(error.exceptions[0])
         case HoldsError():
-            return str(error)
-        case psycopg.errors.InsufficientPrivilege():
-            return f"The database said: {first_line(error)}. Another login may: holdwatch doctor shows what this one lacks."
+            said = str(error)
         case psycopg.Error():
-            said = first_line(error)
-            return f"Cannot reach the database: {said}" if error.sqlstate is None else f"The database said: {said}"
+            said = _of_database(error)
         case BrokenPipeError():
-            return "Whoever read the output has gone; the rest of it was not written."
+            said = "Whoever read the output has gone; the rest of it was not written."
         case UnicodeDecodeError():
-            return f"That is no text in UTF-8: byte {error.start + 1} is {error.object[error.start]:#04x}."
-        case OSError(filename=filename, strerror=strerror) if filename is not None:
-            return f"{strerror}: {filename}"
-        case OSError(strerror=strerror) if strerror is not None:
-            return f"{strerror}."
+            said = f"Expected text in UTF-8, and found the byte {error.object[error.start]:#04x} at {error.start + 1}."
+        case OSError(filename=filename, strerror=strerror) if strerror is not None:
+            said = f"{strerror}." if filename is None else f"{strerror}: {filename}"
         case _:
-            return None
+            said = None
+    # One line: what a server or a library says may have more.
+    return None if said is None else " ".join(said.split())
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of what an error says; PostgreSQL says more than one."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _of_database(error: psycopg.Error) -> str:
+    said = first_line(error)
+    match error:
+        case psycopg.errors.InsufficientPrivilege():
+            return f"The database said: {said}. This login lacks a right; see: holdwatch db grant --help"
+        case psycopg.OperationalError() if error.sqlstate is None:
+            return f"Cannot reach the database: {said}"
+        case _:
+            return f"The database said: {said}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import ItemsView, Mapping, ValuesView
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import typer
 from typer.core import TyperCommand
@@ -22,27 +22,27 @@ class Nouns(Group):
     All of them together take two CPU-seconds to import; what lists them needs their names and summaries alone.
     """
 
-    summaries: Mapping[str, str] = {}
+    summaries: ClassVar[Mapping[str, str]] = {}
     """What each noun is for, in the order of the help."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands: Any = _Members(self.summaries)
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  typer's
         """Return the nouns."""
         return list(self.summaries)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  typer's
         """Return what stands for a noun until it is called; ``commands`` has the noun itself."""
         return _Standin(cmd_name, self.summaries[cmd_name]) if cmd_name in self.summaries else None
 
-    def main(self, args: Any = None, *, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, args: Any = None, prog_name: Any = None, complete_var: Any = None, **extra: Any) -> Any:
         """Run a command; a wrong call ends in one line that says what was wrong and where to read on, and exit 2."""
-        if not standalone_mode:
-            return super().main(args, standalone_mode=False, **extra)
+        if not extra.pop("standalone_mode", True):
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         try:
-            status = super().main(args, standalone_mode=False, **extra)
+            status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except TyperException as error:
             _end(error)
         except typer.Abort:
@@ -74,13 +74,13 @@ class _Members(dict[str, Any]):
         return known
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401  that would ask itself
 
-    def items(self) -> ItemsView[str, Any]:
+    def items(self) -> Any:
         self._load_all()
         return super().items()
 
-    def values(self) -> ValuesView[Any]:
+    def values(self) -> Any:
         self._load_all()
         return super().values()
 

@@ -18,11 +18,11 @@ _CONTINUED = " \\"
 class Command(TyperCommand):
     """A command whose help ends with the paragraphs of its docstring that begin with "Example: "."""
 
-    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  typer's
         """Write what is no example."""
         _write_text(self.help, formatter)
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  typer's
         """Write the examples."""
         _write_examples(examples(self), formatter)
 
@@ -30,7 +30,7 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group with the same help, which says in whole sentences what each of its commands is for."""
 
-    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  typer's
         """Write what is no example."""
         _write_text(self.help, formatter)
 
@@ -45,7 +45,7 @@ class Group(TyperGroup):
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  typer's
         """Write the examples."""
         _write_examples(examples(self), formatter)
 

@@ -78,14 +78,29 @@ from pg_inherits as parts
 where parts.inhparent = 'holds.observability_events'::regclass;
 
 -- name: restaurants_beginning
--- What a shell completes: of the newest holds, since all of them may be millions.
-select distinct restaurant_id
-from (
-    select restaurant_id
-    from holds.table_holds
-    order by id desc
-    limit 10000
-) as newest
-where starts_with(restaurant_id::text, %(beginning)s)
+-- Those from one id to another that have holds, each by a jump in the index: holds may be millions.
+with recursive jumps as (
+    (
+        select restaurant_id
+        from holds.table_holds
+        where restaurant_id >= %(first)s
+        order by restaurant_id
+        limit 1
+    )
+    union all
+    select (
+        select holds.restaurant_id
+        from holds.table_holds as holds
+        where holds.restaurant_id > jumps.restaurant_id
+        order by holds.restaurant_id
+        limit 1
+    )
+    from jumps
+    where jumps.restaurant_id < %(last)s
+)
+
+select restaurant_id
+from jumps
+where restaurant_id <= %(last)s
 order by restaurant_id
-limit 50;
+limit %(limit)s;
