@@ -21,7 +21,7 @@ class Holdwatch(Nouns):
         "demo": "Run the main job once: migrate, contending holds, events, views, expectations, dashboards, report.",
         "up": "Bring everything up: the database, the Dagster UI, and the schedules of the pipeline.",
         "soak": "Load the holds core with contending requests, then check what callers were told against the database.",
-        "doctor": "Say what is set up, what is wrong, and how to mend it.",
+        "doctor": "Say what is set up, what is wrong, and how to mend it. Starts nothing and changes nothing.",
         "holds": "Look at holds, find double bookings, extend, move, release.",
         "enforcement": "The kill switch of strict conflicts, and the proof that they are in force.",
         "flags": "Feature flags: what they are, and changes that take two people.",
@@ -31,7 +31,9 @@ class Holdwatch(Nouns):
         "pipeline": "Events to views to dashboard files, with expectations at both ends.",
         "dashboards": "What Grafana, Datadog and Prometheus load: generate, check, draw and push.",
         "metrics": "What the views say, for tools that collect metrics.",
-        "drill": "Inject a regression, time its detection from commit to notification, and put everything back.",
+        "drill": (
+            "Inject a regression, time its detection from the commit to the notification, and put everything back."
+        ),
         "db": "The embedded server, and the schema on either server.",
     }
 
@@ -91,9 +93,7 @@ def main() -> NoReturn:
 
         if (message := message_of(error)) is None:
             raise
-        if sys.stdout is not None:
-            # Nobody reads what is still in the buffer.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         print(f"holdwatch: {message}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
     sys.exit(0)
@@ -105,3 +105,12 @@ def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     # SystemExit, since an exception of our own would be swallowed where the signal finds an asyncio callback running.
     raise SystemExit(EXIT_INTERRUPTED if signal_number == signal.SIGINT else EXIT_TERMINATED)
+
+
+def _discard_output() -> None:
+    """Have what nobody can read go nowhere, so that Python does not fail once more at its end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

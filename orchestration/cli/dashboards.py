@@ -44,7 +44,7 @@ DirectoryOption = Annotated[
 def build(directory: DirectoryOption = None, json: JsonOption = False) -> None:
     """Generate the dashboards and monitors. Files that are right already are not touched.
 
-    Example: holdwatch dashboards build --directory /tmp/dashboards
+    Example: holdwatch dashboards build --directory build/dashboards
     """
     changed = dashboards.differences(directory)
     paths = dashboards.write(directory)

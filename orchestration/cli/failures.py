@@ -21,6 +21,8 @@ def message_of(error: BaseException) -> str | None:
             said = "Whoever read the output has gone; the rest of it was not written."
         case UnicodeDecodeError():
             said = f"Expected text in UTF-8, and found the byte {error.object[error.start]:#04x} at {error.start + 1}."
+        case ValueError() if "null byte" in str(error):
+            said = "The name of a file cannot contain a NUL byte."
         case OSError(filename=filename, strerror=strerror) if strerror is not None:
             said = f"{strerror}." if filename is None else f"{strerror}: {filename}"
         case _:
