@@ -88,6 +88,10 @@ def main() -> NoReturn:
         if end.code in _INTERRUPTIONS:
             print(f"holdwatch: {_INTERRUPTIONS[end.code]}", file=sys.stderr)
         raise
+    except BrokenPipeError:
+        # As in `holdwatch flags list | head -1`: whoever read has seen enough, and wants no word about it.
+        _discard_output()
+        sys.exit(EXIT_FAILED)
     except Exception as error:
         from orchestration.cli.failures import message_of  # noqa: PLC0415  what it knows takes a third of a second
 

@@ -104,7 +104,7 @@ def generate(
     ends = datetime.now(UTC) if until is None else until.replace(tzinfo=UTC)
     if ends > datetime.now(UTC):
         raise typer.BadParameter("it lies ahead; a history ends now at the latest.", param_hint="--until")
-    if ends - timedelta(days=days) < datetime.now(UTC) - timedelta(days=RETENTION_DAYS, hours=1):
+    if ends < datetime.now(UTC) - timedelta(days=RETENTION_DAYS - days, hours=1):
         raise typer.BadParameter(
             f"the history would begin more than {RETENTION_DAYS} days ago, before what the database keeps.",
             param_hint="--days",

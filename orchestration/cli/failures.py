@@ -17,8 +17,6 @@ def message_of(error: BaseException) -> str | None:
             said = str(error)
         case psycopg.Error():
             said = _of_database(error)
-        case BrokenPipeError():
-            said = "Whoever read the output has gone; the rest of it was not written."
         case UnicodeDecodeError():
             said = f"Expected text in UTF-8, and found the byte {error.object[error.start]:#04x} at {error.start + 1}."
         case ValueError() if "null byte" in str(error):

@@ -40,7 +40,10 @@ def _duration(text: str) -> timedelta:
     if not text or match is None:
         raise typer.BadParameter(f"{text!r} is no duration such as 2h, 90m or 1h30m")
     days, hours, minutes = (int(number or 0) for number in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes)
+    try:
+        return timedelta(days=days, hours=hours, minutes=minutes)
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} is longer than any calendar") from None
 
 
 def _time_of_day(text: str) -> time:

@@ -125,7 +125,9 @@ def spark(
 
 @app.command()
 def docs(
-    output: Annotated[Path | None, typer.Option(help="the file; .holdwatch/dbt-docs/index.html unless given")] = None,
+    output: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="the file; .holdwatch/dbt-docs/index.html unless given")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Write what dbt knows of the views, with lineage and every column, as one HTML page to open in a browser.
