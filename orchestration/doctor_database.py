@@ -23,6 +23,7 @@ from holds_core.flags.variables import read_variables
 from orchestration.diagnosis import Diagnosis, Limits, State
 from orchestration.rollups import REFRESH_AT_EVENTS, rolled_up_to, waiting_events
 
+_NO_RIGHT = psycopg.errors.InsufficientPrivilege
 _MIGRATE = "holdwatch db migrate"
 _AS_THE_OWNER = "Ask as the owner of the database, or whoever is."
 
@@ -33,7 +34,7 @@ def examine_database(connection: psycopg.Connection, limits: Limits) -> Iterator
     """Look at everything in it; change nothing."""
     yield _server(connection, limits)
     yield _examined("extension", _extension, connection, limits)
-    if not has_schema(connection):
+    if not _is_ours(connection):
         found = "this database has no holdwatch schema"
         yield Diagnosis("schema", State.FAILED, found, f"If it is the right database: {_MIGRATE}")
         return
@@ -45,12 +46,20 @@ def examine_database(connection: psycopg.Connection, limits: Limits) -> Iterator
 def _examined(name: str, check: Check, connection: psycopg.Connection, limits: Limits) -> Diagnosis:
     try:
         return check(connection, limits)
-    except psycopg.errors.InsufficientPrivilege:
-        login = connection.info.user
-        return Diagnosis(name, State.SKIPPED, f"the login {login} may not look at this", _AS_THE_OWNER)
     except (HoldsError, psycopg.Error) as error:
+        if isinstance(error, _NO_RIGHT) or isinstance(error.__cause__, _NO_RIGHT):
+            login = connection.info.user
+            return Diagnosis(name, State.SKIPPED, f"the login {login} may not look at this", _AS_THE_OWNER)
         said = str(error).strip().splitlines()[0]
         return Diagnosis(name, State.FAILED, said, "Look into the schema first, then into the server's log.")
+
+
+def _is_ours(connection: psycopg.Connection) -> bool:
+    """Tell whether the schema is there, be it that this login may not enter it."""
+    try:
+        return has_schema(connection)
+    except psycopg.errors.InsufficientPrivilege:
+        return True
 
 
 def _server(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
@@ -72,7 +81,7 @@ def _extension(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
     if row is None:
         remedy = "Install PostgreSQL's contrib modules on the server (Debian: they come with postgresql-NN)."
         return Diagnosis("extension", State.FAILED, "the server does not have btree_gist", remedy)
-    if row[0] is None and has_schema(connection):
+    if row[0] is None and _is_ours(connection):
         # Holds were under a constraint that needs it: whoever dropped it dropped that, too.
         found = "btree_gist was dropped, and the constraint against overlaps with it"
         remedy = "As a superuser: create extension btree_gist. Then: docs/runbooks/double-booking.md"
