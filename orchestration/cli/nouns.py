@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar, NoReturn
 
@@ -37,12 +38,23 @@ class Nouns(Group):
         """Return what stands for a noun until it is called; ``commands`` has the noun itself."""
         return _Standin(cmd_name, self.summaries[cmd_name]) if cmd_name in self.summaries else None
 
-    def main(self, args: Any = None, prog_name: Any = None, complete_var: Any = None, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Any = None,
+        prog_name: Any = None,
+        complete_var: Any = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run a command; a wrong call ends in one line that says what was wrong and where to read on, and exit 2."""
-        if not extra.pop("standalone_mode", True):
-            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        run = partial(
+            super().main, args, prog_name, complete_var, windows_expand_args=windows_expand_args, standalone_mode=False
+        )
+        if not standalone_mode:
+            return run(**extra)
         try:
-            status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            status = run(**extra)
         except TyperException as error:
             _end(error)
         except typer.Abort:

@@ -117,7 +117,7 @@ def test_hold_of_the_first_release_still_refuses_others(upgraded_url: str, table
 def test_holds_of_the_first_release_live_on(upgraded_url: str) -> None:
     """What was held can be confirmed, what was released is free, what stood beside the constraint is over."""
     with connect(upgraded_url) as connection:
-        before = dict(
+        before: dict[UUID, str] = dict(
             connection.execute(
                 "select booking_id, status from holds.table_holds where booking_id < %s", (UUID(int=300),)
             ).fetchall()

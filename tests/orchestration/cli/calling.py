@@ -10,11 +10,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from orchestration import paths
 from orchestration.cli.app import app, main
 
 
@@ -41,6 +43,8 @@ def call(*arguments: str, **variables: str) -> Done:
         patch.setattr(logging.getLogger(), "handlers", [])
         for name, value in variables.items():
             patch.setenv(name, value)
+        if (state := variables.get("HOLDWATCH_STATE_DIR")) is not None:
+            patch.setattr(paths, "STATE_DIR", Path(state))
         try:
             main()
         except SystemExit as end:
