@@ -25,7 +25,7 @@ class Holdwatch(Nouns):
         "holds": "Look at holds, find double bookings, extend, move, release.",
         "enforcement": "The kill switch of strict conflicts, and the proof that they are in force.",
         "flags": "Feature flags: what they are, and changes that take two people.",
-        "rollout": "SUMMARY_ROLLOUT",
+        "rollout": "Staged rollout: flags go up by stages, guarded by evidence.",
         "maintenance": "Known maintenance: alerts are quiet about it, except that of double bookings.",
         "events": "Events: in from files, another database or the spool; out to files.",
         "pipeline": "Events to views to dashboard files, with expectations at both ends.",

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +26,14 @@ TREE = dict(tree())
 
 
 def words_of(example: str) -> list[str]:
-    """The arguments of holdwatch in an example, up to what the shell does with it."""
+    """The arguments of holdwatch in an example, up to what the shell does with it; in a folder of the test's own."""
     words = shlex.split(example.replace("$(holdwatch", "holdwatch").replace(')"', '"'))
     text = words[words.index("holdwatch") + 1 :] if "holdwatch" in words else shlex.split(words[-1])[1:]
-    return list(takewhile(lambda word: word not in ("&&", ">", "|"), text))
+    words = list(takewhile(lambda word: word not in ("&&", ">", "|"), text))
+    for word in words:
+        if word.endswith(".txt"):
+            Path(word).touch()  # an example may name a file that its reader has
+    return words
 
 
 @pytest.mark.parametrize("path", TREE, ids=" ".join)
@@ -56,8 +61,11 @@ def test_help_has_all_words_and_an_example_within_80_columns(
 @pytest.mark.parametrize(
     ("path", "command"), list(leaves()), ids=lambda one: " ".join(one) if type(one) is tuple else ""
 )
-def test_examples_are_calls_that_the_command_takes(path: tuple[str, ...], command: Any) -> None:
+def test_examples_are_calls_that_the_command_takes(
+    path: tuple[str, ...], command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Copied from the help, lines and all, each is one call to the shell, and right to the command."""
+    monkeypatch.chdir(tmp_path)
     for example in examples(command):
         assert shlex.split("\n".join(broken(example, WIDTH - 4)).replace("\\\n", "")) == shlex.split(example)
         words = words_of(example)
