@@ -19,7 +19,7 @@ from holds_core.database.queries import query
 from holds_core.events.spool import default_spool
 from holds_core.sweeper import sweep_holds
 from orchestration.cli import completion
-from orchestration.cli.output import JsonOption, print_json, results
+from orchestration.cli.output import JsonOption, print_json, print_table, results
 from orchestration.database import open_existing_database
 
 app = typer.Typer(no_args_is_help=True, help="Look at holds, find double bookings, extend, move, release.")
@@ -212,7 +212,7 @@ def _print_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: s
     table = Table(*(Column(name, overflow="fold") for name in columns))
     for row in rows:
         table.add_row(*(_text(row[column]) for column in columns))
-    results.print(table)
+    print_table(table)
 
 
 def _text(value: object) -> str:
