@@ -48,7 +48,7 @@ class _Console(Console):
 class _Results(_Console):
     """As wide as the terminal, or as COLUMNS says; wide where there is neither."""
 
-    @property
+    @property  # type: ignore[misc]  # it may be set; nobody does
     def size(self) -> ConsoleDimensions:
         """How much fits on a line, and how many lines on a screen."""
         size = super().size

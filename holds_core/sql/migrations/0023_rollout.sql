@@ -17,9 +17,14 @@ alter table holds.flag_cohorts enable row level security;
 
 comment on table holds.flag_cohorts is 'The restaurants that take part in the stages of a flag; none: all do.';
 
--- Back to the stage before needs nobody's approval.
+-- Back to the stage before needs nobody's approval. In steps: PostgreSQL 15 refuses a column with a default to a table whose
+-- rows are a parameter of a function, as those of this one are of note_flag.
+alter table holds.flag_changes add column is_rollback boolean;
+update holds.flag_changes
+set is_rollback = false;
 alter table holds.flag_changes
-add column is_rollback boolean not null default false,
+alter column is_rollback set default false,
+alter column is_rollback set not null,
 drop constraint flag_changes_applied_was_approved,
 add constraint flag_changes_applied_was_approved check (
     applied_version is null or is_break_glass or is_rollback or approved_by is not null
