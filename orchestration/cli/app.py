@@ -21,6 +21,9 @@ class Holdwatch(Nouns):
         "demo": "Run the main job once: migrate, contending holds, events, views, expectations, dashboards, report.",
         "up": "Bring everything up: the database, the Dagster UI, and the schedules of the pipeline.",
         "soak": "Load the holds core with contending requests, then check what callers were told against the database.",
+        "report": (
+            "Write one HTML page that says whether tables were booked twice, with figures, goals and plots of 90 days."
+        ),
         "doctor": "Say what is set up, what is wrong, and how to mend it. Starts nothing and changes nothing.",
         "holds": "Look at holds, find double bookings, extend, move, release.",
         "enforcement": "The kill switch of strict conflicts, and the proof that they are in force.",

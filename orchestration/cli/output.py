@@ -52,7 +52,10 @@ class _Results(_Console):
     def size(self) -> ConsoleDimensions:
         """How much fits on a line, and how many lines on a screen."""
         size = super().size
-        return size if self.is_terminal or "COLUMNS" in os.environ else ConsoleDimensions(_WIDE, size.height)
+        # As it is now: rich reads the variable when the console is made.
+        said = os.environ.get("COLUMNS", "")
+        width = int(said) if said.isdigit() else size.width if self.is_terminal else _WIDE
+        return ConsoleDimensions(width, size.height)
 
 
 # No markup: what is printed comes from databases, files and people, and [brackets] in it are theirs.
