@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
-from importlib.metadata import version
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, ClassVar, NoReturn
 
-import psycopg
 import typer
 
-from holds_core.errors import HoldsError
-from orchestration.cli import (
-    dashboards,
-    db,
-    demo,
-    doctor,
-    drill,
-    enforcement,
-    events,
-    flags,
-    holds,
-    maintenance,
-    metrics,
-    pipeline,
-    report,
-    rollout,
-    soak,
-    up,
-)
+from orchestration.cli.nouns import EXIT_FAILED, Nouns
+
+
+class Holdwatch(Nouns):
+    """What ``holdwatch`` knows to do. Each noun is a module beside this one; its help begins with the same words."""
+
+    summaries: ClassVar = {
+        "demo": "Run the main job once: migrate, contending holds, events, views, expectations, dashboards, report.",
+        "up": "Bring everything up: the database, the Dagster UI, and the schedules of the pipeline.",
+        "soak": "Load the holds core with contending requests, then check what callers were told against the database.",
+        "report": (
+            "Write one HTML page that says whether tables were booked twice, with figures, goals and plots of 90 days."
+        ),
+        "doctor": "Say what is set up, what is wrong, and how to mend it. Starts nothing and changes nothing.",
+        "holds": "Look at holds, find double bookings, extend, move, release.",
+        "enforcement": "The kill switch of strict conflicts, and the proof that they are in force.",
+        "flags": "Feature flags: what they are, and changes that take two people.",
+        "rollout": "Staged rollout: flags go up by stages, guarded by evidence.",
+        "maintenance": "Known maintenance: alerts are quiet about it, except that of double bookings.",
+        "events": "Events: in from files, another database or the spool; out to files.",
+        "pipeline": "Events to views to dashboard files, with expectations at both ends.",
+        "dashboards": "What Grafana, Datadog and Prometheus load: generate, check, draw and push.",
+        "metrics": "What the views say, for tools that collect metrics.",
+        "drill": (
+            "Inject a regression, time its detection from the commit to the notification, and put everything back."
+        ),
+        "db": "The embedded server, and the schema on either server.",
+    }
+
 
 app = typer.Typer(
     name="holdwatch",
+    cls=Holdwatch,
+    rich_markup_mode=None,
     no_args_is_help=True,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     help="Makes double-booked restaurant tables impossible, and shows it.",
-    epilog="Start with: make demo. Every command takes --help; report commands take --json.",
+    epilog="Example: holdwatch demo",
 )
 
 
@@ -46,30 +57,17 @@ app = typer.Typer(
 def root(
     is_version_wanted: Annotated[bool, typer.Option("--version", help="Print the version, and end.")] = False,
 ) -> None:
-    """Makes double-booked restaurant tables impossible, and shows it."""
+    """Makes double-booked restaurant tables impossible, and shows it.
+
+    Every command takes --help and shows an example there; what reports something takes --json.
+    """
     if is_version_wanted:
+        from importlib.metadata import version  # noqa: PLC0415  for this alone
+
         typer.echo(f"holdwatch {version('holdwatch')}")
         raise typer.Exit
 
 
-app.command()(demo.demo)
-app.command()(up.up)
-app.command()(soak.soak)
-app.command()(report.report)
-app.command()(doctor.doctor)
-app.add_typer(holds.app, name="holds")
-app.add_typer(enforcement.app, name="enforcement")
-app.add_typer(flags.app, name="flags")
-app.add_typer(rollout.app, name="rollout")
-app.add_typer(maintenance.app, name="maintenance")
-app.add_typer(events.app, name="events")
-app.add_typer(pipeline.app, name="pipeline")
-app.add_typer(dashboards.app, name="dashboards")
-app.add_typer(metrics.app, name="metrics")
-app.add_typer(drill.app, name="drill")
-app.add_typer(db.app, name="db")
-
-EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 _INTERRUPTIONS: dict[object, str] = {EXIT_INTERRUPTED: "Interrupted.", EXIT_TERMINATED: "Terminated."}
@@ -83,34 +81,29 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
-        app()
+        try:
+            app()
+        finally:
+            # What is printed last may find the reader gone or the disk full; Python would say so in a traceback.
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except SystemExit as end:
         if end.code in _INTERRUPTIONS:
             print(f"holdwatch: {_INTERRUPTIONS[end.code]}", file=sys.stderr)
         raise
+    except BrokenPipeError:
+        # As in `holdwatch flags list | head -1`: whoever read has seen enough, and wants no word about it.
+        _discard_output()
+        sys.exit(EXIT_FAILED)
     except Exception as error:
-        if (message := _message(error)) is None:
+        from orchestration.cli.failures import message_of  # noqa: PLC0415  what it knows takes a third of a second
+
+        if (message := message_of(error)) is None:
             raise
+        _discard_output()
         print(f"holdwatch: {message}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
     sys.exit(0)
-
-
-def _message(error: BaseException) -> str | None:
-    """Return one clear line for what is the user's, or the world's, to mend; None for a bug."""
-    match error:
-        case BaseExceptionGroup():
-            # Several tasks failed together; they failed of one cause.
-            return _message(error.exceptions[0])
-        case HoldsError():
-            return str(error)
-        case psycopg.Error():
-            said = str(error).strip().splitlines()[0]
-            return f"Cannot reach the database: {said}" if error.sqlstate is None else f"The database said: {said}"
-        case OSError(filename=filename, strerror=strerror) if filename is not None:
-            return f"{strerror}: {filename}"
-        case _:
-            return None
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
@@ -119,3 +112,12 @@ def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     # SystemExit, since an exception of our own would be swallowed where the signal finds an asyncio callback running.
     raise SystemExit(EXIT_INTERRUPTED if signal_number == signal.SIGINT else EXIT_TERMINATED)
+
+
+def _discard_output() -> None:
+    """Have what nobody can read go nowhere, so that Python does not fail once more at its end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

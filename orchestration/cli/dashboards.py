@@ -42,7 +42,10 @@ DirectoryOption = Annotated[
 
 @app.command()
 def build(directory: DirectoryOption = None, json: JsonOption = False) -> None:
-    """Generate the dashboards and monitors. Files that are right already are not touched."""
+    """Generate the dashboards and monitors. Files that are right already are not touched.
+
+    Example: holdwatch dashboards build --directory build/dashboards
+    """
     changed = dashboards.differences(directory)
     paths = dashboards.write(directory)
     if json:
@@ -80,6 +83,8 @@ def check(
     """Check the files: current, sound, and every query runs. Exits 1 if anything is found.
 
     A check that lacks a tool is SKIPPED, and says what installs it.
+
+    Example: holdwatch dashboards check --no-queries
     """
     chosen = _chosen(CHECKS, only, queries)
     done: list[tuple[Check, CheckResult]] = []

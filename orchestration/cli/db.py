@@ -29,19 +29,32 @@ def _embedded() -> ServerLease:
 
 
 @app.command()
-def start() -> None:
-    """Start the embedded server and leave it up until `holdwatch db stop`."""
+def start(json: JsonOption = False) -> None:
+    """Start the embedded server and leave it up until `holdwatch db stop`.
+
+    Example: holdwatch db start
+    """
     lease = _embedded()
-    started = lease.keep()
+    with notes.status("starting the server …"):
+        started = lease.keep()
+    if json:
+        print_json({"was_started": started})
+        return
     notes.print("Started." if started else "It was up already.", "It stays up until: holdwatch db stop")
 
 
 @app.command()
-def stop() -> None:
-    """Stop the embedded server: now, or with the last command that is using it."""
+def stop(json: JsonOption = False) -> None:
+    """Stop the embedded server: now, or with the last command that is using it.
+
+    Example: holdwatch db stop
+    """
     lease = _embedded()
     was_running = lease.server.is_running()
-    if lease.release():
+    is_released = lease.release()
+    if json:
+        print_json({"was_running": was_running, "is_running": not is_released})
+    elif is_released:
         notes.print("Stopped." if was_running else "It was not up.")
     else:
         notes.print("Another command is using it; it stops when that one ends.")
@@ -49,7 +62,10 @@ def stop() -> None:
 
 @app.command()
 def status(json: JsonOption = False) -> None:
-    """Say whether the database is up, and where it keeps its log."""
+    """Say whether the database is up, and where it keeps its log.
+
+    Example: holdwatch db status
+    """
     settings = Settings.from_environ()
     if settings.database_url is not None:
         with connect(settings.database_url) as connection:
@@ -77,17 +93,20 @@ def url(
     role: Annotated[
         Role | None, typer.Option(help="As a login that has this role and no more, instead of as the owner.")
     ] = None,
+    json: JsonOption = False,
 ) -> None:
-    """Print the database's URL, password included: psql "$(holdwatch db url --role analytics_reader)".
+    """Print the database's URL, password included.
 
     With --role it is the login that `holdwatch db grant` made last for the role. On the embedded server one is made
     where there is none.
+
+    Example: psql "$(holdwatch db url --role analytics_reader)"
     """
     settings = Settings.from_environ()
     owner_url = settings.database_url or ServerLease(state_dir()).server.url()
     is_embedded = settings.database_url is None
     if role is None:
-        typer.echo(owner_url)
+        _print_url(owner_url, json=json)
         if is_embedded and not ServerLease(state_dir()).server.is_running():
             notes.print("The embedded server is not up, so nobody answers there; start it: holdwatch db start")
         return
@@ -98,7 +117,14 @@ def url(
         own_url = url_of(owner_url, role, is_embedded=True)
     if own_url is None:
         raise LoginError(f"No login with the role {role} is known here; make one: holdwatch db grant {role} PERSON")
-    typer.echo(own_url)
+    _print_url(own_url, json=json)
+
+
+def _print_url(shown: str, *, json: bool) -> None:
+    if json:
+        print_json({"url": shown})
+    else:
+        typer.echo(shown)
 
 
 @app.command()
@@ -121,6 +147,8 @@ def grant(
     Harmless to repeat; a login that exists keeps its password. To take it back, in psql: drop role PERSON.
 
     A holds_operator may ask for changes of flags and approve those of others: holdwatch flags request … --as PERSON
+
+    Example: holdwatch db grant holds_operator ann
     """
     if (alias_of is not None or service) and role is not Role.HOLDS_OPERATOR:
         raise typer.BadParameter("only a holds_operator is somebody's or a service", param_hint="--alias-of, --service")
@@ -158,8 +186,14 @@ def migrate(
 
     The first migrate stores HOLDWATCH_ENVIRONMENT (dev where it is unset) as the one that the hold tables and the
     switch serve. Later ones leave it, unless told with --change-environment.
+
+    Example: HOLDWATCH_ENVIRONMENT=prod holdwatch db migrate
     """
-    with open_database(migrated=False) as database, connect(database.url) as connection:
+    with (
+        open_database(migrated=False) as database,
+        connect(database.url) as connection,
+        notes.status("migrating …"),
+    ):
         report = bring_up_to_date(connection, change_environment or database.environment)
         if change_environment is not None:
             store_environment(connection, change_environment)

@@ -12,12 +12,12 @@ from rich.table import Table
 
 from holds_core.database.connections import connect
 from holds_core.enforcement import enforcement_problems
-from orchestration.cli.output import notes, results
-from orchestration.cli.pipeline import pipeline_progress, print_report
+from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.pipeline import as_dict, pipeline_progress, print_report
 from orchestration.cli.soak import print_summary, refuse_prod, run_with_progress
 from orchestration.database import Database, open_database
 from orchestration.paths import PROJECT_ROOT, REPORT_FILE, state_dir
-from orchestration.pipeline import run_pipeline
+from orchestration.pipeline import PipelineReport, run_pipeline
 from orchestration.soak.run import SoakSummary
 
 CONNECTIONS = 50
@@ -26,10 +26,13 @@ CONNECTIONS = 50
 def demo(
     requests: Annotated[int, typer.Option(min=100, help="How many hold requests, all in flight at once.")] = 1000,
     allow_prod: Annotated[bool, typer.Option("--allow-prod", help="Run although the environment is prod.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Run the main job once: migrate, contending holds, events, views, expectations, dashboards, report.
 
     Exits 1 if anything fell short: a double booking, a lost hold, a failed expectation, an event missing from a view.
+
+    Example: holdwatch demo --requests 200
     """
     # Loaded while nothing else happens: Dagster takes seconds to import.
     started = time.monotonic()
@@ -45,6 +48,23 @@ def demo(
         shortfalls += _view_shortfalls(database, summary)
         is_embedded = database.is_embedded
 
+    if not summary.is_clean:
+        shortfalls.append("the soak does not add up")
+    if not report.succeeded:
+        shortfalls.append("the pipeline did not succeed")
+    seconds = time.monotonic() - started
+    if json:
+        outcome = {"is_well": not shortfalls, "shortfalls": shortfalls, "seconds": round(seconds, 1)}
+        print_json(outcome | {"soak": summary.as_dict(), "pipeline": as_dict(report)})
+    else:
+        _print(summary, report, shortfalls, seconds, is_embedded=is_embedded)
+    if shortfalls:
+        raise typer.Exit(1)
+
+
+def _print(
+    summary: SoakSummary, report: PipelineReport, shortfalls: list[str], seconds: float, *, is_embedded: bool
+) -> None:
     results.rule("holdwatch demo")
     print_summary(summary)
     results.print()
@@ -53,16 +73,11 @@ def demo(
     _print_files(report.files)
     if report.succeeded:
         results.print(f"The report, a page with plots to be sent to anybody: {_shown(state_dir() / REPORT_FILE)}")
-    if not summary.is_clean:
-        shortfalls.append("the soak does not add up")
-    if not report.succeeded:
-        shortfalls.append("the pipeline did not succeed")
-    seconds = time.monotonic() - started
     if shortfalls:
         results.print("The demo fell short:", style="bold")
         for shortfall in shortfalls:
             results.print(f"- {shortfall}", markup=False)
-        raise typer.Exit(1)
+        return
     results.print(
         f"{summary.requests:,} requests, {summary.held:,} holds, {summary.conflicts:,} conflicts, "
         f"{summary.double_bookings} double bookings.",

@@ -16,6 +16,8 @@ def doctor(json: JsonOption = False) -> None:
     """Say what is set up, what is wrong, and how to mend it. Starts nothing and changes nothing.
 
     Exits 1 if anything is wrong; warnings are shown and do not count.
+
+    Example: holdwatch doctor
     """
     diagnoses = examine()
     failed = [one for one in diagnoses if one.state is State.FAILED]

@@ -18,6 +18,7 @@ from holds_core.enforcement import (
     enforcement_status,
     switch_restaurant_enforcement,
 )
+from orchestration.cli import completion
 from orchestration.cli.acting import AsOption, connected
 from orchestration.cli.output import JsonOption, print_json
 
@@ -26,7 +27,10 @@ app = typer.Typer(
 )
 
 ReasonOption = Annotated[str, typer.Option(help="Why; it is recorded with who switched and when.")]
-RestaurantOption = Annotated[UUID | None, typer.Option(help="Only this restaurant, whatever is approved.")]
+RestaurantOption = Annotated[
+    UUID | None,
+    typer.Option(help="Only this restaurant, whatever is approved.", autocompletion=completion.restaurants),
+]
 OverlapsOption = Annotated[
     OnOverlap,
     typer.Option(
@@ -38,7 +42,10 @@ OverlapsOption = Annotated[
 
 @app.command()
 def status(json: JsonOption = False) -> None:
-    """Say whether overlapping holds are refused, for whom, since when, by whom and why."""
+    """Say whether overlapping holds are refused, for whom, since when, by whom and why.
+
+    Example: holdwatch enforcement status
+    """
     with connected(None) as connection:
         found = enforcement_status(connection)
     if json:
@@ -62,10 +69,13 @@ def on(
     overlaps: OverlapsOption = "refuse",
     restaurant: RestaurantOption = None,
     person: AsOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Take the kill switch back: what is approved of holds.strictConflicts is in force again.
 
     Waits for holds that are being placed. Refuses while live windows overlap, unless told to grandfather them.
+
+    Example: holdwatch enforcement on --reason "the incident is over" --overlaps grandfather --as ann
     """
     with _operator(reason, person) as connection:
         if restaurant is not None:
@@ -75,7 +85,9 @@ def on(
         else:
             set_hold_conflict_enforcement(connection, enabled=True, reason=reason, on_overlap=overlaps)
             is_strict = enforcement_status(connection).strict_percentage == 100
-    if is_strict:
+    if json:
+        print_json({"restaurant_id": restaurant, "is_strict": is_strict})
+    elif is_strict:
         typer.echo(f"Strict conflicts are on{_for(restaurant)}: overlapping holds are refused.")
     else:
         typer.echo(
@@ -84,17 +96,24 @@ def on(
 
 
 @app.command()
-def off(reason: ReasonOption, restaurant: RestaurantOption = None, person: AsOption = None) -> None:
+def off(
+    reason: ReasonOption, restaurant: RestaurantOption = None, person: AsOption = None, json: JsonOption = False
+) -> None:
     """The kill switch: let overlapping holds through, at once and without anybody's approval.
 
     Each one is recorded as what strict mode would have refused, and the switch on the trail of holds.strictConflicts.
     Another share of the restaurants takes two people: holdwatch flags request holds.strictConflicts 10% --reason …
+
+    Example: holdwatch enforcement off --reason "bookings are refused wrongly" --as ann
     """
     with _operator(reason, person) as connection:
         if restaurant is not None:
             switch_restaurant_enforcement(connection, restaurant_id=restaurant, enabled=False, reason=reason)
         else:
             set_hold_conflict_enforcement(connection, enabled=False, reason=reason)
+    if json:
+        print_json({"restaurant_id": restaurant, "is_strict": False})
+        return
     typer.echo(f"Strict conflicts are OFF{_for(restaurant)}. Switch back with: holdwatch enforcement on --reason …")
 
 
@@ -103,6 +122,8 @@ def check(json: JsonOption = False) -> None:
     """Prove that overlapping holds are refused: constraint, index, switch, and a probe that leaves nothing behind.
 
     Exits 1 and names every reason to doubt it.
+
+    Example: holdwatch enforcement check
     """
     with connected(None) as connection:
         problems = enforcement_problems(connection)

@@ -50,7 +50,10 @@ def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help=".jsonl, .jsonl.gz, .csv or .parquet")],
     json: JsonOption = False,
 ) -> None:
-    """Import events. Repeating an import is harmless; what cannot be imported goes to FILE.rejected.jsonl."""
+    """Import events. Repeating an import is harmless; what cannot be imported goes to FILE.rejected.jsonl.
+
+    Example: holdwatch events import events-2030-01.jsonl.gz events-2030-02.parquet
+    """
     for file in files:
         # A file that cannot be read at all stops the whole call before any other is imported.
         with open_reader(file):
@@ -101,7 +104,7 @@ def generate(
     ends = datetime.now(UTC) if until is None else until.replace(tzinfo=UTC)
     if ends > datetime.now(UTC):
         raise typer.BadParameter("it lies ahead; a history ends now at the latest.", param_hint="--until")
-    if ends - timedelta(days=days) < datetime.now(UTC) - timedelta(days=RETENTION_DAYS, hours=1):
+    if ends < datetime.now(UTC) - timedelta(days=RETENTION_DAYS - days, hours=1):
         raise typer.BadParameter(
             f"the history would begin more than {RETENTION_DAYS} days ago, before what the database keeps.",
             param_hint="--days",
@@ -230,6 +233,8 @@ def drain(json: JsonOption = False) -> None:
     """Bring the events that wait in this machine's spool into the database.
 
     Clients do it by themselves once the database is back; this is for those that ended before. Harmless to repeat.
+
+    Example: holdwatch events drain
     """
     spool = default_spool()
     with open_existing_database() as database, connect(database.url) as connection:

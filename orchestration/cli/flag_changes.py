@@ -9,12 +9,15 @@ import typer
 
 from holds_core.database.settings import Environment
 from holds_core.flags.changes import FlagChange, OnOverlap, Wish
+from orchestration.cli import completion
 from orchestration.cli.acting import AsOption, ForOption, acting
 from orchestration.cli.flag_tables import print_facts
 from orchestration.cli.flag_words import as_object, in_full, moment, read_duration, read_setting, what
 from orchestration.cli.output import JsonOption, print_json
 
-FlagArgument = Annotated[str, typer.Argument(metavar="FLAG", help="For example selector.lookahead.")]
+FlagArgument = Annotated[
+    str, typer.Argument(metavar="FLAG", help="For example selector.lookahead.", autocompletion=completion.flags)
+]
 ValueArgument = Annotated[
     str,
     typer.Argument(
@@ -28,7 +31,9 @@ ReasonOption = Annotated[str, typer.Option(help="Why; it stays on the trail.")]
 EnvironmentOption = Annotated[
     Environment | None, typer.Option(help="Where; the database's own environment unless given.")
 ]
-RestaurantOption = Annotated[UUID | None, typer.Option(help="For one restaurant alone.")]
+RestaurantOption = Annotated[
+    UUID | None, typer.Option(help="For one restaurant alone.", autocompletion=completion.restaurants)
+]
 UnsafeOption = Annotated[
     str | None, typer.Option(help="Where it makes an unsafe combination: why it is right all the same.")
 ]
@@ -59,7 +64,7 @@ def request(
 
     Example: holdwatch flags request selector.lookahead 10% --reason "first stage" --as ann
 
-    Example: holdwatch flags request selector.combinations off --restaurant ID --reason "terrace closed" --as ann
+    Example: holdwatch flags request selector.lookahead on --reason x --restaurant 6e0c6a3e-6f5e-4b57-9c1e-3f3a5a7c9d10
     """
     wish = Wish(
         setting=read_setting(flag, value),

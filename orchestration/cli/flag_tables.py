@@ -11,7 +11,7 @@ from holds_core.flags.changes import FlagChange
 from holds_core.flags.matrix import Row
 from holds_core.flags.trail import Entry
 from orchestration.cli.flag_words import DEFAULT, evidence_in_short, moment, what
-from orchestration.cli.output import results
+from orchestration.cli.output import print_table, results
 
 
 def print_rows(rows: Sequence[Row]) -> None:
@@ -36,7 +36,7 @@ def print_rows(rows: Sequence[Row]) -> None:
                 "\n".join(part for part in (moment(row.since), row.by) if part) or "-",
                 *([marks or "-"] if has_marks else []), style="red" if row.unsafe else None,
             )  # fmt: skip
-        results.print(table)
+        print_table(table)
         if shown[-1].missing is not None:
             results.print(f"Only the defaults of {environment} are known: {shown[-1].missing}.")
 
@@ -61,7 +61,7 @@ def print_entries(entries: Sequence[Entry]) -> None:
             str(entry.position or "-"), moment(entry.at), "\n".join(happened),
             by if by == entry.login else f"{by} ({entry.login})", entry.reason or "-",
         )  # fmt: skip
-    results.print(table)
+    print_table(table)
 
 
 def print_changes(changes: Iterable[FlagChange]) -> None:
@@ -75,7 +75,7 @@ def print_changes(changes: Iterable[FlagChange]) -> None:
             f"{change.id}, revision {change.revision}\n{state}", f"{what(change)}\n{why}", change.requested_by,
             moment(change.expires_at), style="red" if change.is_break_glass else None,
         )  # fmt: skip
-    results.print(table)
+    print_table(table)
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:

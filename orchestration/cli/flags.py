@@ -20,7 +20,7 @@ from holds_core.flags.model import FlagDefinition
 from holds_core.flags.registry import rollout_text
 from holds_core.flags.reports import as_csv, as_markdown, as_object
 from holds_core.flags.trail import Entry, read_trail, verify_trail
-from orchestration.cli import flag_changes
+from orchestration.cli import completion, flag_changes
 from orchestration.cli.acting import AsOption, Desk, reading
 from orchestration.cli.flag_tables import print_changes, print_entries, print_facts, print_rows
 from orchestration.cli.flag_words import as_object as change_object
@@ -37,7 +37,12 @@ app.add_typer(actors_app, name="actors")
 
 SOON = timedelta(days=30)
 
-FlagArgument = Annotated[str, typer.Argument(metavar="FLAG", help="For example holds.strictConflicts.")]
+FlagArgument = Annotated[
+    str, typer.Argument(metavar="FLAG", help="For example holds.strictConflicts.", autocompletion=completion.flags)
+]
+OnlyFlagOption = Annotated[
+    str | None, typer.Option("--flag", help="Only this flag's.", autocompletion=completion.flags)
+]
 DatabaseOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -135,7 +140,7 @@ def audit(
 @app.command()
 def pending(
     change_id: Annotated[int | None, typer.Argument(metavar="ID", help="Show this change in full.")] = None,
-    flag: Annotated[str | None, typer.Option(help="Only this flag's.")] = None,
+    flag: OnlyFlagOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
     person: AsOption = None,
     json: JsonOption = False,
@@ -163,7 +168,7 @@ def pending(
 
 @app.command()
 def trail(
-    flag: Annotated[str | None, typer.Option(help="Only this flag's.")] = None,
+    flag: OnlyFlagOption = None,
     limit: Annotated[int, typer.Option(min=1, help="The last so many entries.")] = 50,
     person: AsOption = None,
     json: JsonOption = False,
@@ -265,20 +270,26 @@ def registry(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 where the page is not up to date.")
     ] = False,
+    json: JsonOption = False,
 ) -> None:
     """Write docs/feature-flags/registry.md, the page about every flag, from the definitions.
 
     Example: holdwatch flags registry --check
     """
     shown = REGISTRY.relative_to(PROJECT_ROOT)
-    if is_registry_current():
+    was_current = is_registry_current()
+    if not was_current and not check:
+        write_registry()
+    if json:
+        print_json({"file": shown, "was_current": was_current, "is_written": not was_current and not check})
+    elif was_current:
         typer.echo(f"{shown} is up to date.")
     elif check:
         typer.echo(f"{shown} is not up to date; write it with: holdwatch flags registry")
-        raise typer.Exit(1)
     else:
-        write_registry()
         typer.echo(f"{shown} was written.")
+    if check and not was_current:
+        raise typer.Exit(1)
 
 
 @actors_app.command("list")
@@ -305,7 +316,7 @@ def list_people(person: AsOption = None, json: JsonOption = False) -> None:
 
 
 @actors_app.command("remove")
-def remove_person(login: Annotated[str, typer.Argument(help="The login.")]) -> None:
+def remove_person(login: Annotated[str, typer.Argument(help="The login.")], json: JsonOption = False) -> None:
     """Let a login change no flags any more; as the owner of the database. What it did stays on the trail.
 
     Example: holdwatch flags actors remove ann
@@ -316,6 +327,9 @@ def remove_person(login: Annotated[str, typer.Argument(help="The login.")]) -> N
             raise typer.BadParameter(f"{login} is nobody's; see: holdwatch flags actors list", param_hint="LOGIN")
         actor = known[login]
         set_actor(connection, login, person=actor.person, is_service=actor.is_service, is_active=False)
+    if json:
+        print_json({"login": login, "person": actor.person, "is_active": False})
+        return
     typer.echo(f"{login} may not change flags any more.")
 
 

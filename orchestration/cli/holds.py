@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import typer
@@ -18,25 +18,30 @@ from holds_core.database.connections import connect
 from holds_core.database.queries import query
 from holds_core.events.spool import default_spool
 from holds_core.sweeper import sweep_holds
-from orchestration.cli.output import JsonOption, print_json, results
+from orchestration.cli import completion
+from orchestration.cli.output import JsonOption, print_json, print_table, results
 from orchestration.database import open_existing_database
 
 app = typer.Typer(no_args_is_help=True, help="Look at holds, find double bookings, extend, move, release.")
 
+HoldStatus = Literal["held", "confirmed", "released", "expired"]
 LimitOption = Annotated[int, typer.Option(min=1, help="At most this many rows.")]
 HoldArgument = Annotated[UUID, typer.Argument(help="The hold's id.")]
 
 
 @app.command("list")
 def list_holds(
-    restaurant: Annotated[UUID | None, typer.Option(help="Only this restaurant.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only these: held, confirmed, released or expired.")] = None,
+    restaurant: Annotated[
+        UUID | None, typer.Option(help="Only this restaurant.", autocompletion=completion.restaurants)
+    ] = None,
+    status: Annotated[HoldStatus | None, typer.Option(help="Only these.")] = None,
     limit: LimitOption = 20,
     json: JsonOption = False,
 ) -> None:
-    """List holds, newest first."""
-    if status not in (None, "held", "confirmed", "released", "expired"):
-        raise typer.BadParameter("one of: held, confirmed, released, expired", param_hint="--status")
+    """List holds, newest first.
+
+    Example: holdwatch holds list --status confirmed --limit 50
+    """
     rows = _rows("list_holds", {"restaurant_id": restaurant, "status": status, "limit": limit})
     if json:
         print_json({"holds": rows})
@@ -46,7 +51,10 @@ def list_holds(
 
 @app.command()
 def show(hold_id: HoldArgument, json: JsonOption = False) -> None:
-    """Show everything about one hold."""
+    """Show everything about one hold.
+
+    Example: holdwatch holds show 0d4a6a7e-0c4f-4b6e-9f0e-4c1f6f0a2b11
+    """
     rows = _rows("show_hold", {"hold_id": hold_id})
     if not rows:
         raise HoldNotFoundError(f"There is no hold {hold_id}.")
@@ -71,6 +79,8 @@ def conflicts(
     """List double bookings: overlapping windows of different bookings on one table. Exits 1 if there is any.
 
     Looks at the rows themselves, so that it also finds what was made while enforcement was off.
+
+    Example: holdwatch holds conflicts --since 2030-01-31
     """
     if since is None:
         rows = _rows("double_bookings", {"limit": limit})
@@ -89,10 +99,17 @@ def conflicts(
 def extend(
     hold_id: HoldArgument,
     minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="How long it lasts from now, at least.")] = 5,
+    json: JsonOption = False,
 ) -> None:
-    """Let a hold last longer. A confirmed one lasts anyway; one that is over stays over."""
+    """Let a hold last longer. A confirmed one lasts anyway; one that is over stays over.
+
+    Example: holdwatch holds extend 0d4a6a7e-0c4f-4b6e-9f0e-4c1f6f0a2b11 --minutes 10
+    """
     with _client() as client:
         hold = client.extend(hold_id, timedelta(minutes=minutes))
+    if json:
+        print_json(asdict(hold))
+        return
     typer.echo(f"The hold is {hold.status}, {_lasts(hold)}.")
 
 
@@ -102,10 +119,11 @@ def move(
     table: Annotated[list[UUID] | None, typer.Option(help="The tables it gets; repeat it for several.")] = None,
     starts_at: Annotated[datetime | None, typer.Option(help="When its window starts, UTC.")] = None,
     ends_at: Annotated[datetime | None, typer.Option(help="When its window ends, UTC.")] = None,
+    json: JsonOption = False,
 ) -> None:
     """Move a hold, confirmed or not, to other tables or another window: all of it, or nothing.
 
-    Example: holdwatch holds move HOLD --table TABLE --starts-at 2030-01-31T18:30 --ends-at 2030-01-31T20:30
+    Example: holdwatch holds move 0d4a6a7e-0c4f-4b6e-9f0e-4c1f6f0a2b11 --starts-at 2030-01-31T18:30:00
     """
     if table is None and starts_at is None and ends_at is None:
         raise typer.BadParameter("say where to: --table, --starts-at, --ends-at")
@@ -116,6 +134,9 @@ def move(
             starts_at=None if starts_at is None else starts_at.replace(tzinfo=UTC),
             ends_at=None if ends_at is None else ends_at.replace(tzinfo=UTC),
         )
+    if json:
+        print_json(asdict(hold))
+        return
     typer.echo(
         f"The hold is {hold.status}, {_lasts(hold)}, from {_text(hold.starts_at)} to {_text(hold.ends_at)} UTC on:"
     )
@@ -124,10 +145,16 @@ def move(
 
 
 @app.command()
-def release(hold_id: HoldArgument) -> None:
-    """Free the tables of a hold, confirmed or not. Repeating it is harmless."""
+def release(hold_id: HoldArgument, json: JsonOption = False) -> None:
+    """Free the tables of a hold, confirmed or not. Repeating it is harmless.
+
+    Example: holdwatch holds release 0d4a6a7e-0c4f-4b6e-9f0e-4c1f6f0a2b11
+    """
     with _client() as client:
         hold = client.release(hold_id)
+    if json:
+        print_json(asdict(hold))
+        return
     typer.echo(f"The hold is {hold.status}.")
 
 
@@ -136,6 +163,8 @@ def sweep(json: JsonOption = False) -> None:
     """End the holds whose time is over, and record double bookings that nobody has recorded yet.
 
     Safe beside itself, and beside whatever places holds. The schedule of `holdwatch up` does it every minute.
+
+    Example: holdwatch holds sweep
     """
     with open_existing_database() as database, connect(database.url) as connection:
         report = sweep_holds(connection, default_spool())
@@ -183,7 +212,7 @@ def _print_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: s
     table = Table(*(Column(name, overflow="fold") for name in columns))
     for row in rows:
         table.add_row(*(_text(row[column]) for column in columns))
-    results.print(table)
+    print_table(table)
 
 
 def _text(value: object) -> str:

@@ -19,6 +19,7 @@ from holds_core.maintenance import (
     in_time_zone,
     list_maintenance_windows,
 )
+from orchestration.cli import completion
 from orchestration.cli.acting import AsOption, connected
 from orchestration.cli.output import JsonOption, print_json
 
@@ -39,7 +40,10 @@ def _duration(text: str) -> timedelta:
     if not text or match is None:
         raise typer.BadParameter(f"{text!r} is no duration such as 2h, 90m or 1h30m")
     days, hours, minutes = (int(number or 0) for number in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes)
+    try:
+        return timedelta(days=days, hours=hours, minutes=minutes)
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} is longer than any calendar") from None
 
 
 def _time_of_day(text: str) -> time:
@@ -85,20 +89,23 @@ def add(
     environment: Annotated[
         Environment | None, typer.Option(help="Whose alerts are quiet. Unless given: this database's.")
     ] = None,
-    restaurant: Annotated[UUID | None, typer.Option(help="Only what is of this restaurant.")] = None,
+    restaurant: Annotated[
+        UUID | None, typer.Option(help="Only what is of this restaurant.", autocompletion=completion.restaurants)
+    ] = None,
     person: AsOption = None,
     json: JsonOption = False,
 ) -> None:
-    r"""Make maintenance known: once, or every week.
+    """Make maintenance known: once, or every week.
 
     What happens in it counts for no alert and burns no error budget. Double bookings are told all the same.
 
-    \b
-    Examples:
-      holdwatch maintenance add --for 2h --reason 'database upgrade'
-      holdwatch maintenance add --from 2030-01-31T22:00 --until 2030-02-01T01:00 --reason 'new floor plan'
-      holdwatch maintenance add --weekly mon,thu --at 02:00 --for 2h --time-zone Europe/Berlin --reason backups
-      holdwatch maintenance add --for 1h --restaurant 6e0c6a3e-6f5e-4b57-9c1e-3f3a5a7c9d10 --reason 'closed early'
+    Example: holdwatch maintenance add --for 2h --reason 'database upgrade'
+
+    Example: holdwatch maintenance add --from 2030-01-31T22:00 --until 2030-02-01T01:00 --reason 'new floor plan'
+
+    Example: holdwatch maintenance add --weekly mon,thu --at 02:00 --for 2h --time-zone Europe/Berlin --reason backups
+
+    Example: holdwatch maintenance add --for 1h --restaurant 6e0c6a3e-6f5e-4b57-9c1e-3f3a5a7c9d10 --reason closed
     """
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
@@ -164,6 +171,7 @@ def list_windows(
 def end(
     window_id: Annotated[UUID, typer.Argument(help="As holdwatch maintenance list shows it.")],
     person: AsOption = None,
+    json: JsonOption = False,
 ) -> None:
     """End maintenance at once: alerts are judged again from now on. Repeating it is harmless.
 
@@ -171,6 +179,9 @@ def end(
     """
     with connected(person) as connection:
         was_ended = end_maintenance_window(connection, window_id)
+    if json:
+        print_json({"id": window_id, "was_ended": was_ended})
+        return
     typer.echo("Ended: alerts are judged again from now on." if was_ended else "It was over already.")
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
+from rich.measure import Measurement
+from rich.table import Column, Table
 from rich.text import Text
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 
+NOTHING = "-"
+"""What a cell has where there is nothing to say."""
+
+_ENDLESS = 10_000
 _WIDE = 160  # for a file or a pipe, which has no width of its own
 
 _INVISIBLE = {
@@ -40,14 +45,46 @@ class _Console(Console):
         return super().render_str(text.translate(_INVISIBLE), **options)
 
 
+class _Results(_Console):
+    """As wide as the terminal, or as COLUMNS says; wide where there is neither."""
+
+    @property  # type: ignore[misc]  # it may be set; nobody does
+    def size(self) -> ConsoleDimensions:
+        """How much fits on a line, and how many lines on a screen."""
+        size = super().size
+        # As it is now: rich reads the variable when the console is made.
+        said = os.environ.get("COLUMNS", "")
+        width = int(said) if said.isdigit() else size.width if self.is_terminal else _WIDE
+        return ConsoleDimensions(width, size.height)
+
+
 # No markup: what is printed comes from databases, files and people, and [brackets] in it are theirs.
 notes = _Console(stderr=True, highlight=False, markup=False)
 """Progress and notes; bars vanish when standard error is no terminal."""
 
-results = _Console(
-    highlight=False, markup=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
-)
+results = _Results(highlight=False, markup=False)
 """What the user asked for."""
+
+
+def print_table(table: Table) -> None:
+    """Print a table; where the screen is too narrow for its longest words, each row as a paragraph of its own instead.
+
+    An id that is broken over four lines can be neither read nor copied.
+    """
+    anywhere = results.options.update(max_width=_ENDLESS)
+    if Measurement.get(results, anywhere, table).minimum <= results.width:
+        results.print(table)
+        return
+    if table.title is not None:
+        results.print(table.title, style="italic")
+    for number, row in enumerate(table.rows):
+        (_, first), *others = ((str(column.header), list(column.cells)[number]) for column in table.columns)
+        paragraph = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2))
+        for name, value in others:
+            if str(value) != NOTHING:
+                paragraph.add_row(f"  {name}", value)
+        results.print(first, style=row.style or "bold")
+        results.print(paragraph, style=row.style or "")
 
 
 def print_json(value: dict[str, Any]) -> None:

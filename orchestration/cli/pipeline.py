@@ -54,6 +54,7 @@ def rebuild(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="one UTC day; all of the history unless given"),
     ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Make the rollups anew from the events: of one day, or all of them. The views go on meanwhile.
 
@@ -71,9 +72,13 @@ def rebuild(
             with connect(database.url) as connection:
                 if rolled_up_to(connection) is None:
                     raise PipelineError("There are no rollups yet; build them with: holdwatch pipeline run")
-        result = run_dbt(database.url, "run", *which)
+        with notes.status("dbt makes the rollups anew …"):
+            result = run_dbt(database.url, "run", *which)
     if not result.is_successful:
         raise PipelineError(f"The rollups are as they were: {result.problems[0].message} dbt's log: {result.log}")
+    if json:
+        print_json({"day": None if day is None else f"{day:%Y-%m-%d}", "seconds": round(result.seconds, 1)})
+        return
     typer.echo(f"The rollups of {f'{day:%Y-%m-%d}' if day else 'all days'} were made anew in {result.seconds:.0f} s.")
 
 
@@ -120,14 +125,20 @@ def spark(
 
 @app.command()
 def docs(
-    output: Annotated[Path | None, typer.Option(help="the file; .holdwatch/dbt-docs/index.html unless given")] = None,
+    output: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="the file; .holdwatch/dbt-docs/index.html unless given")
+    ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Write what dbt knows of the views, with lineage and every column, as one HTML page to open in a browser.
 
     Example: holdwatch pipeline docs --output views.html
     """
-    with open_existing_database() as database:
+    with open_existing_database() as database, notes.status("dbt reads the project and the database …"):
         written = generate_docs(database.url, output or state_dir() / "dbt-docs" / "index.html")
+    if json:
+        print_json({"file": str(written)})
+        return
     typer.echo(f"Written: {written}")
 
 

@@ -241,9 +241,9 @@ def _run(
 
 
 def _last_words(said: str) -> str:
-    """Return the last line with words in it: those of a wrong call stand in a box."""
-    lines = [line.strip("│ ") for line in said.splitlines() if re.search(r"\w", line)]
-    return lines[-1] if lines else "it said nothing"
+    """Return the last line with words in it: what went wrong stands there."""
+    lines = [line.strip() for line in said.splitlines() if re.search(r"\w", line)]
+    return lines[-1].removeprefix("holdwatch: ") if lines else "it said nothing"
 
 
 def _trail_problems(

@@ -50,9 +50,9 @@ def problem_of(call: str) -> str | None:
     """Return what is wrong with a call; None where nothing is."""
     words = shlex.split(call)[1:]
     command = whole()
-    while (commands := getattr(command, "commands", None)) is not None and words:
+    while (commands := getattr(command, "commands", None)) is not None and words and not words[0].startswith("-"):
         if words[0] not in commands:
-            return None if PLACEHOLDER.fullmatch(words[0]) or words[0] in ("--help", "--version") else f"no {words[0]}"
+            return None if PLACEHOLDER.fullmatch(words[0]) else f"no {words[0]}"
         command, words = commands[words[0]], words[1:]
     options = (option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts])
     known = {*options, "--help"}

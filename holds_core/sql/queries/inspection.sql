@@ -76,3 +76,76 @@ select
 select max(to_date(right(parts.inhrelid::regclass::text, 8), 'YYYYMMDD'))
 from pg_inherits as parts
 where parts.inhparent = 'holds.observability_events'::regclass;
+
+-- name: restaurants_beginning
+-- Those from one id to another that have holds, each by a jump in the index: holds may be millions.
+with recursive jumps as (
+    (
+        select restaurant_id
+        from holds.table_holds
+        where restaurant_id >= %(first)s
+        order by restaurant_id
+        limit 1
+    )
+    union all
+    select (
+        select holds.restaurant_id
+        from holds.table_holds as holds
+        where holds.restaurant_id > jumps.restaurant_id
+        order by holds.restaurant_id
+        limit 1
+    )
+    from jumps
+    where jumps.restaurant_id < %(last)s
+)
+
+select restaurant_id
+from jumps
+where restaurant_id <= %(last)s
+order by restaurant_id
+limit %(limit)s;
+
+-- name: extension_state
+-- No row where the server does not have it; NULL where this database does not.
+select installed_version
+from pg_available_extensions
+where name = 'btree_gist';
+
+-- name: roles_of_login
+-- What the login is here, by inheritance as well; no row where it is nothing. The owner, and a superuser, is all of it.
+with owners as (
+    select pg_has_role(namespaces.nspowner, 'member') as is_owner
+    from pg_namespace as namespaces
+    where namespaces.nspname = 'holds'
+)
+
+select 'the owner' as role_name
+from owners
+where owners.is_owner
+union all
+select group_roles.rolname::text as role_name
+from pg_roles as group_roles
+cross join owners
+where
+    not owners.is_owner
+    and group_roles.rolname in ('analytics_reader', 'holds_app', 'holds_operator')
+    and pg_has_role(group_roles.oid, 'member')
+order by role_name;
+
+-- name: last_refresh
+-- When the rollup was refreshed that has waited longest.
+select min(refreshed_at)
+from analytics.rollup_positions;
+
+-- name: stopped_schedules
+-- What somebody switched off in Dagster: schedules, and sensors.
+select instigator_body::jsonb -> 'origin' ->> 'job_name' as schedule_name
+from dagster.instigators
+where status = 'STOPPED'
+order by schedule_name;
+
+-- name: last_heartbeat
+-- The last sign of life of Dagster's daemons: of the one among them that decides what is due.
+select max(timestamp) at time zone 'UTC' as last_heartbeat_at
+from dagster.daemon_heartbeats
+where daemon_type = 'SCHEDULER';

@@ -1,45 +1,29 @@
-"""Every command teaches, answers in JSON where it reports, and fails in one clear line."""
+"""Commands do what they say, answer in JSON where they report, and fail in one clear line."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-import typer
 from psycopg import sql
 
 from holds_core import HoldClient, HoldRequest
 from holds_core.database.connections import connect
-from orchestration.cli.app import app
 from orchestration.cli.up import only_one
 from orchestration.services import ServiceError
+from tests.orchestration.cli.calling import Done, call
+
+__all__ = ["Done", "Run", "run"]
 
 Run = Callable[..., "Done"]
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """What it printed, as JSON."""
-        return json.loads(self.out)
 
 
 @pytest.fixture(scope="session")
@@ -50,42 +34,12 @@ def template(small_template: str) -> str:
 
 @pytest.fixture
 def run(database_url: str) -> Run:
-    """A function that runs a holdwatch command on this test's database, as a process of its own."""
+    """A function that runs a holdwatch command on this test's database, in this process."""
 
-    def call(*arguments: str, **variables: str) -> Done:
-        environment = os.environ | {"HOLDWATCH_DATABASE_URL": database_url, "COLUMNS": "120"} | variables
-        done = subprocess.run(
-            [sys.executable, "-c", "from orchestration.cli import main; main()", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+    def command(*arguments: str, **variables: str) -> Done:
+        return call(*arguments, **{"HOLDWATCH_DATABASE_URL": database_url, "COLUMNS": "120"} | variables)
 
-    return call
-
-
-def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """All commands with their paths."""
-    group = group or typer.main.get_command(app)
-    for name, command in sorted(group.commands.items()):
-        yield (*path, name), command
-        if hasattr(command, "commands"):
-            yield from commands(command, (*path, name))
-
-
-def test_every_command_says_what_it_does() -> None:
-    """A command has a help text, and so has each of its options and arguments."""
-    found = dict(commands())
-
-    assert ("holds", "conflicts") in found
-    assert len(found) > 20
-    for path, command in found.items():
-        assert command.help, path
-        for parameter in command.params:
-            assert getattr(parameter, "help", None), (path, parameter.name)
+    return command
 
 
 def test_help_of_the_program_lists_the_nouns(run: Run) -> None:

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
+import dagster as dg
 import psycopg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.types import DaemonHeartbeat
+from psycopg import sql
 
 from holds_core import Event
+from holds_core.database.connections import connect
+from holds_core.database.settings import Environment
 from holds_core.events.spool import WAITING, EventSpool
+from orchestration import dagster_instance
+from orchestration.doctor import Diagnosis, Limits, examine
 from tests.orchestration.cli.test_commands import Run, run
 
 __all__ = ["run"]
@@ -97,3 +117,141 @@ def test_drain_brings_what_waits_to_the_database(run: Run, spool: EventSpool, co
     }  # fmt: skip
     assert "0 events drained" in run("events", "drain", **where).out
     assert connection.execute("select count(*) from holds.observability_events").fetchone() == (3,)
+
+
+def examined_here(url: str, monkeypatch: pytest.MonkeyPatch, limits: Limits | None = None) -> dict[str, Diagnosis]:
+    """Examine a database in this process; return the diagnoses by name."""
+    monkeypatch.setenv("HOLDWATCH_DATABASE_URL", url)
+    return {one.check: one for one in examine(limits)}
+
+
+def test_limits_that_are_reached_are_told_with_a_remedy(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is low, a server that is too old; and one that is newer than any test has seen."""
+    strict = Limits(free_bytes=10**18, oldest_server=990000, days_ahead=1000)
+    found = examined_here(database_url, monkeypatch, strict)
+    assert (found["disk"].state, found["database"].state) == ("warning", "failed")
+    assert "GB free" in found["disk"].found
+    assert "Make room" in found["disk"].remedy
+    assert "Upgrade the server to PostgreSQL 99" in found["database"].remedy
+    assert found["event partitions"].state == "failed"
+
+    newer = examined_here(database_url, monkeypatch, Limits(newest_server=140000))["database"]
+    assert newer.state == "warning"
+    assert "newer than PostgreSQL 13 has been tested" in newer.remedy
+    assert examined_here(database_url, monkeypatch)["database"].state == "ok"
+
+
+def test_database_that_is_not_ours_is_told_so(new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line about the schema instead of one for each thing that is not there."""
+    found = examined_here(new_database(), monkeypatch)
+
+    assert found["schema"].state == "failed"
+    assert found["schema"].remedy.endswith("holdwatch db migrate")
+    assert found["extension"].state == "ok"
+    assert not {"enforcement", "flags", "schedules"} & found.keys()
+
+
+def test_schema_of_another_release_is_told_by_what_to_do(
+    database_url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind: migrate. Ahead: another program. With other content: the file as it was."""
+    connection.execute(
+        "insert into public.holdwatch_migrations (number, name, checksum) values (9999, '9999_of_the_future', 'x')"
+    )
+    ahead = examined_here(database_url, monkeypatch)["schema"]
+    assert (ahead.state, ahead.remedy) == ("failed", "Install that release or a later one.")
+    assert "9999_of_the_future" in ahead.found
+
+    connection.execute("delete from public.holdwatch_migrations where number = 9999")
+    connection.execute("update public.holdwatch_migrations set checksum = 'x' where number = 3")
+    edited = examined_here(database_url, monkeypatch)["schema"]
+    assert "0003_table_holds was applied with another content" in edited.found
+
+    connection.execute("delete from public.holdwatch_migrations where number > 7")
+    behind = examined_here(database_url, monkeypatch)["schema"]
+    assert (behind.state, behind.remedy) == ("failed", "holdwatch db migrate")
+    assert "the next is 0008" in behind.found
+
+
+def test_extension_that_was_dropped_is_told_with_what_went_with_it(
+    database_url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever drops it with cascade drops the constraint: both are found."""
+    connection.execute("drop extension btree_gist cascade")
+
+    found = examined_here(database_url, monkeypatch)
+
+    assert (found["extension"].state, found["enforcement"].state) == ("failed", "failed")
+    assert "create extension btree_gist" in found["extension"].remedy
+
+
+def test_login_without_rights_is_told_which_to_get(
+    database_url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None: how to get one. A role: it is named, and what the role may not see is skipped, not failed."""
+    login = f"guest_{uuid4().hex[:12]}"
+    parts = urlsplit(database_url)
+    where = f"{parts.hostname}:{parts.port or 5432}" if parts.hostname else ""
+    own = urlunsplit(parts._replace(netloc=f"{login}:guest@{where}"))
+    connection.execute(sql.SQL("create role {} login password 'guest'").format(sql.Identifier(login)))
+    try:
+        without = examined_here(own, monkeypatch)
+        connection.execute(sql.SQL("grant analytics_reader to {}").format(sql.Identifier(login)))
+        reader = examined_here(own, monkeypatch)
+    finally:
+        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(login)))
+
+    assert without["rights"].state == "failed"
+    assert "holdwatch db grant ROLE PERSON" in without["rights"].remedy
+    assert (reader["rights"].state, reader["rights"].found) == ("ok", f"{login} is analytics_reader")
+    assert reader["enforcement"].state == reader["schema"].state == "skipped"
+    assert f"{login} may not look at this" in reader["enforcement"].found
+    owner = examined_here(database_url, monkeypatch)
+    assert owner["rights"].found.endswith(" is the owner")
+
+
+def test_stale_rollups_are_told_once_events_wait(
+    small_views_template: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old refresh is no matter while nothing has come in since; then it is."""
+    url = small_views_template()
+    with connect(url) as connection:
+        connection.execute("update analytics.rollup_positions set refreshed_at = now() - interval '2 hours'")
+        assert examined_here(url, monkeypatch)["rollups"].state == "ok"
+        connection.execute("select holds.store_event(gen_random_uuid(), now(), 'x', 'info', 'test', null, null, '{}')")
+
+    stale = examined_here(url, monkeypatch)["rollups"]
+
+    assert stale.state == "warning"
+    assert "1 events wait, and the last refresh was at" in stale.found
+    assert "holdwatch pipeline run" in stale.remedy
+    assert examined_here(url, monkeypatch, Limits(rollup_age=timedelta(days=1)))["rollups"].state == "ok"
+
+
+def test_schedules_that_are_off_are_told_by_name(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No Dagster yet, no daemon, a daemon that works, one that has died, a schedule that somebody switched off."""
+    assert "has never run" in examined_here(database_url, monkeypatch)["schedules"].found
+    home = dagster_instance.dagster_home(tmp_path)
+    variables = dagster_instance.process_environment(database_url, Environment.DEV, home)
+    with dagster_instance.environment_variables(variables), dg.DagsterInstance.from_config(str(home)) as instance:
+        asleep = examined_here(database_url, monkeypatch)["schedules"]
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "SCHEDULER", "1", []))
+        at_work = examined_here(database_url, monkeypatch)["schedules"]
+        died = examined_here(database_url, monkeypatch, Limits(heartbeat_age=timedelta(0)))["schedules"]
+        location = InProcessCodeLocationOrigin(LoadableTargetOrigin())
+        origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), "every_half_hour")
+        instance.add_instigator_state(
+            InstigatorState(
+                origin, InstigatorType.SCHEDULE, InstigatorStatus.STOPPED, ScheduleInstigatorData("*/5 * * * *")
+            )
+        )
+        switched_off = examined_here(database_url, monkeypatch)["schedules"]
+
+    assert (asleep.state, asleep.remedy) == ("warning", "Start it: holdwatch up")
+    assert at_work.state == "ok"
+    assert died.state == "warning"
+    assert "no daemon of Dagster's has given a sign of life since" in died.found
+    assert (switched_off.state, switched_off.found) == ("warning", "switched off in Dagster: every_half_hour")
+    assert "under Automation" in switched_off.remedy

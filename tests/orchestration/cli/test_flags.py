@@ -24,8 +24,9 @@ from holds_core.flags.matrix import Row, Source, StoredOverride, build_matrix
 from holds_core.flags.reports import as_csv, as_markdown
 from holds_core.flags.variables import read_variables
 from orchestration import paths
-from orchestration.cli.app import _message, app
-from tests.orchestration.cli.test_commands import Done
+from orchestration.cli.app import app
+from orchestration.cli.failures import message_of
+from tests.orchestration.cli.calling import Done
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +46,7 @@ class Console:
         result = CliRunner().invoke(app, arguments, env={"HOLDWATCH_DATABASE_URL": self.database_url} | variables)
         said = result.stderr
         if result.exception is not None and not isinstance(result.exception, SystemExit):
-            message = _message(result.exception)
+            message = message_of(result.exception)
             assert message is not None, result.exception
             said += f"holdwatch: {message}\n"
         return Done(result.exit_code, result.stdout, said)
