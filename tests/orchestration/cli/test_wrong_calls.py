@@ -199,7 +199,7 @@ def test_places_where_nothing_can_be_written_or_read_are_told(
         ("flags", "request", "selector.lookahead", "9" * 400 + "%", "--reason", "x"),
         ("flags", "request", "selector.attemptLimit", "9" * 30, "--reason", "x"),
         ("holds", "list", "--limit", "99999999999999999999"),
-        ("holds", "extend", str(uuid4()), "--minutes", "nan"),
+        ("holds", "extend", "6b7d6866-b2db-4f29-b32b-aceabf61f790", "--minutes", "nan"),
         ("flags", "trail", "--limit", "0"),
         ("events", "generate", "--until", "0001-01-01"),
         ("metrics", "serve", "--host", "a\0b"),
