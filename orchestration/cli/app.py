@@ -24,6 +24,7 @@ class Holdwatch(Nouns):
         "report": (
             "Write one HTML page that says whether tables were booked twice, with figures, goals and plots of 90 days."
         ),
+        "evidence": "Verify what is promised, by running it, and write down what was found.",
         "doctor": "Say what is set up, what is wrong, and how to mend it. Starts nothing and changes nothing.",
         "holds": "Look at holds, find double bookings, extend, move, release.",
         "enforcement": "The kill switch of strict conflicts, and the proof that they are in force.",

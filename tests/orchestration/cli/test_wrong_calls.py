@@ -28,6 +28,7 @@ UNREACHABLE = "postgresql://someone:pa55word@127.0.0.1:1/none"
 
 ASKS_NO_DATABASE = {
     ("dashboards", "build"), ("dashboards", "check"), ("db", "url"), ("flags", "registry"), ("flags", "stale"),
+    ("pipeline", "spark"),
 }  # fmt: skip
 """By their example; they may succeed whatever the URL is."""
 
@@ -35,7 +36,7 @@ OWN_DATABASE = {("dashboards", "preview")}
 """By its example it makes one, which takes half a minute."""
 
 MAKES_THE_SCHEMA = {
-    ("db", "migrate"), ("demo",), ("events", "deployed"), ("events", "generate"), ("events", "import"),
+    ("db", "migrate"), ("demo",), ("events", "deployed"), ("events", "generate"), ("events", "import"), ("evidence",),
     ("events", "sync"), ("pipeline", "run"), ("soak",), ("up",),
 }  # fmt: skip
 """In an empty database they begin their work, which other tests are about."""
