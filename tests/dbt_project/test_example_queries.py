@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from holds_core.database.connections import connect
 from orchestration.dbt import DbtResult
 from orchestration.history import History, write_history
+from tests.dbt_project.loading import insert_event
 
 PAGE = Path(__file__).parents[2] / "docs" / "views.md"
 QUERIES = re.findall(r"^```sql\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
@@ -22,6 +24,8 @@ def url(new_views_database: Callable[[], str], dbt: Callable[..., DbtResult]) ->
     made = new_views_database()
     with connect(made) as connection:
         write_history(connection, History(5_000, 3, datetime.now(UTC)))
+        # Just after midnight the history may have none of today.
+        insert_event(connection, "capacity.selector.assignment", '{"timing": {"totalMs": 5}}', restaurant_id=uuid4())
     assert dbt(made, "run", "--select", "restaurants_over_90_days").is_successful
     return made
 
