@@ -13,6 +13,7 @@ import os
 import threading
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -68,13 +69,8 @@ class News(NamedTuple):
 Watcher = Callable[[News], None]
 
 
-class Flags:
+class Flags(ABC):
     """The flags of one environment, for the clients and the selector of a process. Safe to share between threads."""
-
-    def __init__(self, state: FlagState | None) -> None:
-        """Use flags that stay as they are; see :meth:`connect` for those of a database."""
-        self._state = state
-        self._valid_until = math.inf
 
     @classmethod
     def fixed(
@@ -93,7 +89,7 @@ class Flags:
         """
         definitions = packaged_definitions()
         said = [Override(flag, None, setting) for flag, setting in (overrides or {}).items()]
-        return Flags(FlagState(definitions, environment, read_variables(definitions, environ or {}), said))
+        return FixedFlags(FlagState(definitions, environment, read_variables(definitions, environ or {}), said))
 
     @classmethod
     @contextmanager
@@ -128,18 +124,13 @@ class Flags:
             kept.stop()
 
     @property
+    @abstractmethod
     def state(self) -> FlagState:
         """All flags, as they are known now."""
-        state = self._state
-        return state if state is not None and _clock() < self._valid_until else self._fall_back()
 
     def evaluate(self, flag: str, restaurant_id: UUID | None = None, default: FlagValue | None = None) -> Evaluation:
         """Return what a flag is, and why; see :meth:`~holds_core.flags.evaluation.FlagState.evaluate`. Never raises."""
-        # As `state`, without the call: this is asked for every search.
-        state = self._state
-        if state is None or _clock() >= self._valid_until:
-            state = self._fall_back()
-        return state.evaluate(flag, restaurant_id, default)
+        return self.state.evaluate(flag, restaurant_id, default)
 
     def is_on(self, flag: str, restaurant_id: UUID | None = None, *, default: bool) -> bool:
         """Tell whether a boolean flag is on; the default where nobody knows the flag."""
@@ -150,7 +141,8 @@ class Flags:
         value = self.evaluate(flag, restaurant_id, default).value
         return value if isinstance(value, int) else default
 
-    def watch(self, watcher: Watcher) -> Callable[[], None]:  # noqa: ARG002  these have no news
+    @abstractmethod
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Have something told of each change, and when overrides are not available any more, or again.
 
         Args:
@@ -160,11 +152,23 @@ class Flags:
         Returns:
             A function that ends it.
         """
-        return lambda: None
 
-    def _fall_back(self) -> FlagState:
-        """Return what is in force where nothing is known that could be used."""
-        raise NotImplementedError  # what stays as it is does not grow old
+
+class FixedFlags(Flags):
+    """Flags that stay as they are."""
+
+    def __init__(self, state: FlagState) -> None:
+        self._state = state
+
+    @property
+    def state(self) -> FlagState:
+        """All flags."""
+        return self._state
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Promise to tell of changes, of which there will be none."""
+        del watcher
+        return lambda: None
 
 
 class _KeptFlags(Flags):
@@ -174,7 +178,8 @@ class _KeptFlags(Flags):
         self, url: str, environment: Environment | None, max_age_seconds: float, environ: Mapping[str, str]
     ) -> None:
         """Nothing is asked before :meth:`start`."""
-        super().__init__(None)
+        self._state: FlagState | None = None
+        self._valid_until = -math.inf
         self._url = url
         self._environment = environment
         self._environ = environ
@@ -190,6 +195,12 @@ class _KeptFlags(Flags):
         self._severable: severable | None = None
         self._thread: threading.Thread | None = None
         _kept.add(self)
+
+    @property
+    def state(self) -> FlagState:
+        """All flags, as they are known now; the defaults where that is too old, or nothing."""
+        state = self._state
+        return state if state is not None and _clock() < self._valid_until else self._fall_back()
 
     def start(self) -> None:
         """Ask once, here and now, and leave it to the thread then."""
@@ -222,6 +233,7 @@ class _KeptFlags(Flags):
         return lambda: self._watchers.remove(watcher)
 
     def _fall_back(self) -> FlagState:
+        """Return the defaults, where nothing is known that could be used."""
         self._say_outage(None)
         if self._defaults is None:
             definitions = packaged_definitions() if self._state is None else self._state.definitions

@@ -18,7 +18,8 @@ from openfeature.evaluation_context import EvaluationContext
 
 from holds_core import QuoteRequest, Table
 from holds_core.database.settings import Environment
-from holds_core.flags import Flag, Flags, FlagState, Override, Setting
+from holds_core.flags import Flag, FlagState, Override, Setting
+from holds_core.flags.client import FixedFlags
 from holds_core.flags.loading import packaged_definitions
 from holds_core.flags.openfeature import HoldwatchProvider
 from holds_core.selector import _ways
@@ -48,7 +49,7 @@ def main() -> None:
         *(Override(Flag.ATTEMPT_LIMIT, UUID(int=number), Setting(5)) for number in range(10_000)),
         Override(Flag.ATTEMPT_LIMIT, here, Setting(7)),
     ]
-    flags = Flags(FlagState(packaged_definitions(), Environment.PROD, None, overrides))
+    flags = FixedFlags(FlagState(packaged_definitions(), Environment.PROD, None, overrides))
     asked = {
         "default": lambda: flags.evaluate(Flag.COMBINATIONS, elsewhere),
         "restaurant's own, of 10,000": lambda: flags.evaluate(Flag.ATTEMPT_LIMIT, here),

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -347,8 +348,6 @@ def test_second_report_replaces_the_first(report: Report, tmp_path: Path) -> Non
 
 
 def plot(*values: float | None, goal: Goal | None = None) -> Plot:
-    from datetime import date, timedelta  # noqa: PLC0415
-
     days = tuple(date(2030, 5, 1) + timedelta(days=number) for number in range(len(values)))
     return Plot("x", "Success", "", "lines", days, (Series("a", values),), "percentunit", percent, goal)
 

@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-import typer
 from psycopg import sql
 from typer.testing import CliRunner
 
@@ -165,14 +164,6 @@ def test_wrong_call_says_what_would_be_right(run: Console, arguments: tuple[str,
     """Exit 2, before anybody is asked."""
     done = run("flags", *arguments, COLUMNS="300", TERMINAL_WIDTH="300")
     assert (done.status, word in done.err) == (2, True), done.err
-
-
-def test_every_command_teaches_by_example() -> None:
-    """What is run seldom, and often in a hurry, is learnt from its help."""
-    group = typer.main.get_command(app).commands["flags"]  # type: ignore[attr-defined]
-    commands = {**group.commands, **group.commands["actors"].commands}
-    for name, command in commands.items():
-        assert name == "actors" or "Example: holdwatch flags" in command.help, name
 
 
 def test_nobody_changes_flags(run: Console) -> None:
