@@ -55,10 +55,10 @@ def sweep_holds(connection: psycopg.Connection[Any], spool: EventSpool) -> Sweep
             expired += swept[0]
     except psycopg.Error as error:
         raise_translated(error)
-    # What a double booking is must not wait for a spool, in whatever state that is.
+    # Neither double bookings nor what has been set for a time alone wait for a spool, in whatever state that is.
     double_bookings = detect_double_bookings(connection)
-    drained = spool.drain(connection)
     ended, contradictions = tend_flags(connection)
+    drained = spool.drain(connection)
     return SweepReport(expired, double_bookings, drained.drained, drained.rejected, ended, contradictions)
 
 

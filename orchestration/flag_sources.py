@@ -60,8 +60,10 @@ def all_sources(
 
 def own_source(connection: psycopg.Connection, environment: Environment, variables: Variables | None) -> Source:
     """Return what a database knows of one environment."""
-    definitions = read_snapshot(connection, environment).definitions or packaged_definitions()
-    return Source(environment, definitions, read_overrides(connection, environment), variables)
+    snapshot = read_snapshot(connection, environment)
+    definitions = snapshot.definitions or packaged_definitions()
+    overrides = read_overrides(connection, environment)
+    return Source(environment, definitions, overrides, variables, cohorts=snapshot.cohorts)
 
 
 def _unknown(environment: Environment) -> Source:

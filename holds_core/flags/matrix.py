@@ -6,8 +6,8 @@ what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -100,6 +100,7 @@ class Source:
         overrides: Those of the environment.
         variables: What environment variables say; none where this process is not of that environment.
         missing: Why there may be other overrides than these; None where there are not.
+        cohorts: By flag, who takes part in a percentage; of a flag that is not there, everybody.
     """
 
     environment: Environment
@@ -107,6 +108,7 @@ class Source:
     overrides: Sequence[StoredOverride] = ()
     variables: Variables | None = None
     missing: str | None = None
+    cohorts: Mapping[str, Collection[UUID]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +173,7 @@ def _rows_of(source: Source, today: date) -> list[Row]:
         variables,
         [override.as_override() for override in source.overrides],
         are_overrides_available=source.missing is None,
+        cohorts=source.cohorts,
     )
     marks: dict[tuple[str, UUID | None], list[str]] = {}
     for contradiction in find_contradictions(state):

@@ -359,12 +359,11 @@ def _keep_booking(
                     held = hold_it(client)
                     continue
                 through = hold_it(client)
+                sightings.note("client", is_strict=False, asked_at=asked_at)
+                client.release(through)
             except HoldConflictError:
                 sightings.note("client", is_strict=True, asked_at=asked_at)
             except HoldsError as error:
                 sightings.note_failure(error)
-            else:
-                sightings.note("client", is_strict=False, asked_at=asked_at)
-                client.release(through)
         if held is not None:
             client.release(held)

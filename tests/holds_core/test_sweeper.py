@@ -37,14 +37,21 @@ def test_sweep_goes_on_until_nothing_is_left(
 def test_detector_does_not_wait_for_a_broken_spool(
     client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, spool: EventSpool
 ) -> None:
-    """The spool's folder cannot be read: double bookings are looked for all the same."""
+    """The spool's folder cannot be read: double bookings are looked for all the same, and what is over ends."""
     client.place(make_request(uuid4()))
     spool.directory.write_text("not a folder")
     before = connection.execute("select seen_until::text from holds.double_booking_checks").fetchone()
 
+    connection.execute(
+        "insert into holds.flag_changes (environment, flag, value, reason, base_version, state, requested_by,"
+        " requested_login, requested_at, expires_at) values ('dev', 'selector.combinations', 'false', 'x', 0,"
+        " 'requested', 'ann', 'ann', now() - interval '2 hours', now() - interval '1 hour')"
+    )
+
     with suppress(OSError):
         sweep_holds(connection, spool)
     assert connection.execute("select seen_until::text from holds.double_booking_checks").fetchone() != before
+    assert connection.execute("select state from holds.flag_changes").fetchone() == ("expired",)
 
 
 def test_sweep_is_due_while_something_is_new(

@@ -419,6 +419,17 @@ def test_unsafe_combination_is_refused_unless_it_says_why(team: Team) -> None:
     assert event[1]["flags"] == [STRICT, LOOKAHEAD]
 
 
+def test_combination_of_one_restaurant_is_no_matter_of_another(team: Team) -> None:
+    """What stands accepted for one refuses nothing for the next, and is judged anew for itself."""
+    one, another = uuid4(), uuid4()
+    few = Wish(setting=Setting(3), reason="load")
+    team.apply(Flag.ATTEMPT_LIMIT, Setting(3), restaurant_id=one, unsafe_because="a trial")
+    asked = team.as_("ann").request(Flag.ATTEMPT_LIMIT, Wish(setting=Setting(9), reason="load"), restaurant_id=another)
+    assert asked.state == "requested"
+    with pytest.raises(FlagUnsafeError):
+        team.as_("ann").request(Flag.ATTEMPT_LIMIT, few, restaurant_id=another)
+
+
 def test_combination_that_became_unsafe_is_refused_when_it_is_applied(team: Team) -> None:
     """Safe when it was asked for; another flag has changed since."""
     asked = team.as_("ann").request(LOOKAHEAD, Wish(setting=Setting(True, 10), reason="faster"))

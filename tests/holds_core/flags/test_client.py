@@ -70,10 +70,10 @@ def test_broken_glass_ends_by_itself_everywhere(team: Team, app_url: str) -> Non
 
 def test_environment_is_that_of_the_process_else_of_the_database(team: Team, app_url: str) -> None:
     """One database may hold the flags of several."""
-    team.apply(Flag.LOOKAHEAD, Setting(True), environment=Environment.PROD)
-    for environ, value in (({}, False), ({"HOLDWATCH_ENVIRONMENT": "prod"}, True)):
+    team.apply(Flag.COMBINATIONS, Setting(False), environment=Environment.PROD)
+    for environ, value in (({}, True), ({"HOLDWATCH_ENVIRONMENT": "prod"}, False)):
         with Flags.connect(app_url, environ=environ) as flags:
-            assert flags.is_on(Flag.LOOKAHEAD, default=False) is value
+            assert flags.is_on(Flag.COMBINATIONS, default=True) is value
     with pytest.raises(SettingsError), Flags.connect(app_url, environ={"HOLDWATCH_ENVIRONMENT": "production"}):
         pass
 

@@ -197,6 +197,41 @@ def test_kill_switch_outlasts_an_approval_that_is_not_committed(team: Team, data
     assert team.as_("bob").show(asked.id).state == "requested"
 
 
+def test_kill_switch_of_one_restaurant_outlasts_an_approval_that_is_not_committed(
+    team: Team, database_url: str
+) -> None:
+    """Of another flag, whose settings are in the same row."""
+    restaurant_id = uuid4()
+    asked = team.as_("ann").request(RATE, Wish(setting=Setting("3/60"), reason="crowd"), restaurant_id=restaurant_id)
+    with connect(database_url) as idle:
+        idle.execute(sql.SQL("set session authorization {}").format(sql.Identifier(team.logins["bob"])))
+        idle.execute("begin")
+        idle.execute("select holds.approve_flag_change(%s, 1)", (asked.id,))
+
+        cyd = team.connect("cyd")
+        assert switch_restaurant_enforcement(cyd, restaurant_id=restaurant_id, enabled=False, reason="now") is False
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+            idle.execute("commit")
+
+
+def test_kill_switch_left_open_is_cut_off(team: Team) -> None:
+    """It would stand between everybody else and the switch, and be in force nowhere."""
+    bob = team.connect("bob")
+    bob.execute("begin")
+    bob.execute("select holds.set_hold_conflict_enforcement(false, 'forgot to commit')")
+    assert set_hold_conflict_enforcement(team.connect("cyd"), enabled=False, reason="now") is False
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        bob.execute("commit")
+
+
+def test_switching_on_what_was_not_off_is_no_change(team: Team) -> None:
+    """A request stays up to date, and nothing is set that was not."""
+    asked = team.as_("ann").request(STRICT, Wish(setting=Setting(True, 50), reason="stage"))
+    set_hold_conflict_enforcement(team.connect("cyd"), enabled=True, reason="to be sure")
+    assert team.owner.execute("select count(*) from holds.flag_overrides").fetchone() == (0,)
+    assert team.as_("bob").approve(asked.id, 1).state == "applied"
+
+
 def test_kill_switch_of_one_restaurant(team: Team, client: HoldClient, make_request: MakeRequest) -> None:
     """Off at once for it alone; on brings back what is approved for it, and makes nobody strict before their turn."""
     request = make_request(uuid4())
@@ -340,3 +375,31 @@ def test_migrating_again_changes_nothing_of_flags(team: Team) -> None:
     migrate(team.owner, Environment.DEV)
     assert sync_definitions(team.owner) == 0
     assert len(read_trail(team.owner)) == before
+
+
+def test_glass_that_is_broken_does_not_move_to_another_environment(team: Team) -> None:
+    """It was for an hour: what was approved before it moves."""
+    team.apply(STRICT, Setting(True, 30))
+    hour = Wish(setting=Setting(False), reason="refuses everything", expires_in=timedelta(hours=1))
+    team.as_("ann").break_glass(STRICT, hour)
+    change_environment(team.owner, Environment.STAGING)
+
+    assert {one.flag: str(one.setting) for one in read_snapshot(team.owner).overrides} == {STRICT: "30%"}
+    assert team.owner.execute("select strict_percentage from holds.settings").fetchone() == (30,)
+    assert verify_trail(team.owner).problems == ()
+
+
+def test_glass_that_is_over_and_not_tended_to_is_no_tampering(team: Team) -> None:
+    """The settings follow within a minute: until then the trail's last word is what they say."""
+    for flag, setting, whom in (
+        (STRICT, Setting(False), None),
+        (RATE, Setting("5/60"), None),
+        (RATE, Setting("3/60"), uuid4()),
+    ):
+        hour = Wish(setting=setting, reason="x", expires_in=timedelta(hours=1))
+        team.as_("ann").break_glass(flag, hour, restaurant_id=whom)
+    team.owner.execute("update holds.flag_overrides set break_glass_ends_at = now() - interval '1 second'")
+
+    assert verify_trail(team.owner).problems == ()
+    team.owner.execute("update holds.settings set strict_percentage = 7")
+    assert "holds.strictConflicts is 7 % in the settings" in verify_trail(team.owner).problems[0]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -22,6 +22,7 @@ from holds_core.flags.loading import packaged_definitions
 from holds_core.flags.matrix import Row, Source, StoredOverride, build_matrix
 from holds_core.flags.reports import as_csv, as_markdown
 from holds_core.flags.variables import read_variables
+from holds_core.rollout import rollout_bucket
 from orchestration import paths
 from orchestration.cli.app import app
 from orchestration.cli.failures import message_of
@@ -241,6 +242,21 @@ def stored(flag: Flag, setting: Setting | None, **changes: object) -> StoredOver
         "change_id": 1, "requested_by": "ann", "approved_by": "bob", "reason": "because",
     }  # fmt: skip
     return StoredOverride(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_matrix_counts_who_takes_part() -> None:
+    """Outside the cohort a restaurant is not strict, whatever its bucket: looking ahead is unsafe for it."""
+    low = next(
+        UUID(int=number) for number in range(1000) if rollout_bucket(Flag.STRICT_CONFLICTS, UUID(int=number)) < 50
+    )
+    definitions = packaged_definitions()
+    overrides = [
+        stored(Flag.STRICT_CONFLICTS, Setting(True, 50)), stored(Flag.LOOKAHEAD, Setting(True), restaurant_id=low),
+    ]  # fmt: skip
+    for cohort, is_unsafe in (({low}, False), ({uuid4()}, True)):
+        source = Source(Environment.DEV, definitions, overrides, cohorts={Flag.STRICT_CONFLICTS: cohort})
+        (own,) = [row for row in build_matrix([source], date(2026, 1, 1)) if row.restaurant_id == low]
+        assert bool(own.unsafe) is is_unsafe
 
 
 def test_matrix_marks_whatever_has_to_be_looked_at() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from psycopg import sql
 
 from holds_core import set_hold_conflict_enforcement
 from holds_core.database.connections import connect
+from holds_core.database.settings import Environment
 from holds_core.errors import FlagRequestError, FlagStageError
 from holds_core.flags import Flag, Setting
 from holds_core.flags.changes import Wish
@@ -168,6 +169,17 @@ def test_no_way_around_the_stages(soaked: Ramp) -> None:
         refuse(soaked, way)
     assert verify_trail(soaked.team.owner).problems == ()
     assert soaked.approve(soaked.ask(50)).percentage == 50
+
+
+@pytest.mark.parametrize("whom", [None, UUID(int=7)], ids=["all", "one"])
+def test_no_way_up_where_nothing_is_held_yet(ramp: Ramp, whom: UUID | None) -> None:
+    """Of an environment that the database knows nothing of there is no evidence; it begins with what it is."""
+    prod = Environment.PROD
+    with pytest.raises(FlagStageError, match="this database holds nothing of that environment yet"):
+        ramp.team.as_("ann").request(Flag.LOOKAHEAD, ALL, environment=prod, restaurant_id=whom)
+    ramp.team.apply(Flag.LOOKAHEAD, Setting(False), environment=prod)
+    with pytest.raises(FlagStageError):
+        ramp.team.as_("ann").request(Flag.LOOKAHEAD, ALL, environment=prod, restaurant_id=whom)
 
 
 def test_less_needs_no_evidence_and_one_person_goes_back(ramp: Ramp, database_url: str) -> None:
