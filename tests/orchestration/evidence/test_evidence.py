@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,6 +15,47 @@ from orchestration.evidence.page import Setting, page
 from orchestration.evidence.verify import Verified, verify_criterion, verify_edge_cases
 from orchestration.paths import PROJECT_ROOT
 from tests.orchestration.cli.calling import tree
+
+SOAK: dict[str, Any] = {
+    "requests": 100, "held": 60, "conflicts": 40, "errors": 0, "double_bookings": 0, "lost": 0, "duplicated": 0,
+    "missing_events": 0, "seconds": 2.0, "latency_ms": {"p50": 5.0, "p95": 9.0, "p99": 12.0},
+}  # fmt: skip
+PIPELINE = {
+    "succeeded": True, "expectations_passed": 9, "expectations_failed": 0, "models_built": 30, "tests_passed": 200,
+    "tests_failed": 0, "files": ["a.json"], "duration_seconds": 20.0,
+}  # fmt: skip
+IN_TIME = {"seconds": {"view": 0.2, "firing": 15.0, "notified": 59.0, "over": 80.0}, "problems": []}
+ROLLED_BACK = {"commands": ["off", "on"], "seconds": {"off": {"command": 0.5}, "on": {"command": 0.6}}, "problems": []}
+TRAIL = {"entries": 12, "problems": []}
+CHECKS = {"checks": [{"name": "lint", "outcome": "passed", "findings": []}]}
+PROBLEM = {"problems": ["It did not come to that."]}
+
+SAID: dict[tuple[str, ...], tuple[dict[str, Any], list[dict[str, Any]]]] = {
+    ("soak",): (
+        SOAK,
+        [
+            *(SOAK | {name: 1} for name in ("errors", "double_bookings", "lost", "duplicated", "missing_events")),
+            *(SOAK | {name: 0} for name in ("held", "conflicts")),
+        ],
+    ),
+    ("enforcement", "check"): ({"problems": []}, [PROBLEM]),
+    ("pipeline", "run"): (PIPELINE, [PIPELINE | {"succeeded": False}]),
+    ("drill", "double-booking"): (
+        IN_TIME,
+        [
+            IN_TIME | PROBLEM,
+            IN_TIME | {"seconds": {"firing": 15.0, "notified": 61.0}},
+            IN_TIME | {"seconds": {"firing": 61.0}},
+            IN_TIME | {"seconds": {"view": 0.2}},
+        ],
+    ),
+    ("drill", "success-dip"): (IN_TIME, [IN_TIME | PROBLEM]),
+    ("drill", "flag-contradiction"): (IN_TIME, [IN_TIME | PROBLEM]),
+    ("drill", "kill-switch"): (ROLLED_BACK, [ROLLED_BACK | PROBLEM]),
+    ("flags", "verify"): (TRAIL, [TRAIL | PROBLEM]),
+    ("dashboards", "check"): (CHECKS, [{"checks": [{"name": "lint", "outcome": "failed", "findings": [{}]}]}]),
+}
+"""By command: what it says when all is well, and each way in which it is not."""
 
 SETTING = Setting(datetime(2030, 1, 31, 18, tzinfo=UTC), "1.0", "18.0", 2, "dev")
 
@@ -31,6 +73,23 @@ def test_every_command_is_one() -> None:
         words = tuple(word for word in criterion.command if not word.startswith("-") and not word.isdigit())
         assert words in known
         assert "--json" in criterion.command
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=lambda criterion: " ".join(criterion.command[:3]))
+def test_every_answer_is_judged(criterion: Criterion) -> None:
+    """A good one meets the promise, and a bad one of any kind does not."""
+    words = tuple(word for word in criterion.command[:2] if not word.startswith("-"))
+    good, bad = SAID[words]
+    assert criterion.read(good).is_met
+    assert [criterion.read(one).said for one in bad if criterion.read(one).is_met] == []
+
+
+def test_double_booking_is_an_alert_within_a_minute_without_prometheus_too() -> None:
+    """Where nobody is there to notify, the alert itself has to fire in time."""
+    (drill,) = [criterion for criterion in CRITERIA if criterion.command[:2] == ("drill", "double-booking")]
+    assert drill.read({"seconds": {"firing": 59.0}, "problems": []}).is_met
+    late = drill.read({"seconds": {"firing": 75.0}, "problems": []})
+    assert (late.is_met, late.said.endswith("noticed after 75 s, more than 60 s")) == (False, True)
 
 
 @pytest.mark.parametrize("case", EDGE_CASES, ids=lambda case: case.test.rpartition("::")[2])
