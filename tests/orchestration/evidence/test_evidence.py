@@ -12,9 +12,9 @@ import pytest
 
 from orchestration.evidence.criteria import CRITERIA, EDGE_CASES, Criterion, EdgeCase, Finding
 from orchestration.evidence.page import Setting, page
-from orchestration.evidence.verify import Verified, verify_criterion, verify_edge_cases
+from orchestration.evidence.verify import Verification, Verified, verify, verify_criterion, verify_edge_cases
 from orchestration.paths import PROJECT_ROOT
-from tests.orchestration.cli.calling import tree
+from tests.orchestration.cli.calling import call, tree
 
 SOAK: dict[str, Any] = {
     "requests": 100, "held": 60, "conflicts": 40, "errors": 0, "double_bookings": 0, "lost": 0, "duplicated": 0,
@@ -141,12 +141,53 @@ def test_case_that_fails_or_is_not_there_is_not_met(tmp_path: Path) -> None:
     assert (none.finding.is_met, none.finding.said) == (False, "not run here")
 
 
+GOOD = Verified("It holds.", "holdwatch soak --json", Finding("a | b", is_met=True), 3.0)
+BAD = Verified("It is there.", "pytest tests/x.py::test_y", Finding("failed", is_met=False))
+
+
 def test_page_counts_what_is_missed() -> None:
     """In its first paragraph; a table's cells stay cells."""
-    good = Verified("It holds.", "holdwatch soak --json", Finding("a | b", is_met=True), 3.0)
-    bad = Verified("It is there.", "pytest tests/x.py::test_y", Finding("failed", is_met=False))
-    text = page(SETTING, [good], [bad])
+    text = page(SETTING, Verification([GOOD], [BAD]))
     assert "**1 of 2 are not met.**" in text
     assert "| It holds. | yes | a \\| b | `holdwatch soak --json` | 3 s |" in text
     assert "| It is there. | **no** | `tests/x.py::test_y` |" in text
-    assert "All 1 are met." in page(SETTING, [good], [])
+    assert "All 1 are met." in page(SETTING, Verification([GOOD], []))
+
+
+def test_page_says_what_was_left_out() -> None:
+    """What nobody verified is not among all that is met."""
+    text = page(SETTING, Verification([GOOD], [], ["It scales. It takes minutes."]))
+    assert "All 1 are met" not in text
+    assert "All 1 that were verified are met. What was **left out** is at the end." in text
+    assert text.endswith("## Left out\n\n- It scales. It takes minutes.\n")
+    assert "Cases at the edge" not in text
+
+
+def test_page_links_only_from_docs() -> None:
+    """Elsewhere its links would lead nowhere, and another command has written it."""
+    assert "](pictures/overview.png)" in page(SETTING, Verification([GOOD], []), in_docs=True)
+    elsewhere = page(SETTING, Verification([GOOD], []))
+    assert "](" not in elsewhere
+    assert "--docs" not in elsewhere
+
+
+def test_quick_verification_without_tests_says_what_it_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The promises that take minutes, and the cases whose tests are not installed."""
+    long = [criterion for criterion in CRITERIA if criterion.is_long]
+    (trail,) = [criterion for criterion in CRITERIA if criterion.command[:2] == ("flags", "verify")]
+    found = verify([*long, trail], with_long=False, root=tmp_path)
+    assert [(one.claim, one.finding.is_met) for one in found.promises] == [(trail.claim, True)]
+    assert found.cases == []
+    assert len(found.left_out) == len(long) + 1 == 5
+    assert all(said.startswith(one.claim) for one, said in zip(long, found.left_out, strict=False))
+    assert found.left_out[-1].startswith(f"{len(EDGE_CASES)} cases at the edge: their tests are not here")
+
+
+@pytest.mark.parametrize("other", [("--quick",), ("--output", "here.md")])
+def test_page_of_the_docs_is_whole_and_has_its_place(other: tuple[str, ...]) -> None:
+    """A part of it would replace all of it."""
+    done = call("evidence", "--docs", *other)
+    assert (done.status, done.out) == (2, "")
+    assert f"--docs: not together with {other[0]}" in done.err
