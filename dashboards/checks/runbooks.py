@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from dashboards.anchors import anchor
 from dashboards.checks.check import CheckResult, Material, counted
 from dashboards.checks.findings import Finding
 from dashboards.files import GENERATED_FOLDERS
@@ -46,9 +47,8 @@ def check_runbooks(material: Material) -> CheckResult:
 
 
 def anchors(markdown: str) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them: lower case, spaces to hyphens, no punctuation."""
-    headings = _HEADING.findall(_FENCE.sub("", markdown))
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    """Return the anchors of a page's headings."""
+    return {anchor(heading) for heading in _HEADING.findall(_FENCE.sub("", markdown))}
 
 
 def _files(directory: Path) -> Iterator[Path]:
@@ -56,9 +56,9 @@ def _files(directory: Path) -> Iterator[Path]:
         yield from sorted(path for path in (directory / folder).rglob("*") if path.suffix in _SUFFIXES)
 
 
-def _why_dead(page: str, anchor: str | None, pages: dict[str, set[str]]) -> str | None:
+def _why_dead(page: str, heading: str | None, pages: dict[str, set[str]]) -> str | None:
     if page not in pages:
         return f"There is no page {page}."
-    if anchor is None:
+    if heading is None:
         return f"The link to {page} names no heading."
-    return None if anchor in pages[page] else f"{page} has no heading #{anchor}."
+    return None if heading in pages[page] else f"{page} has no heading #{heading}."

@@ -26,6 +26,7 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
     def of(name: str, attribute: str) -> Series:
         return Series(name, tuple(getattr(one, attribute) for one in evidence.days))
 
+    requests = tuple(one.requests for one in evidence.days)
     success, retries, latency = (threshold_of(one).breach for one in (SUCCESS_RATE, RETRY_EXHAUSTION, LATENCY))
     yield Plot(
         "double-bookings", "Double bookings",
@@ -46,6 +47,7 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
         else (every_request,),
         "percentunit", percent,
         Goal(success, f"at least {percent(success)}", is_bad_above=False),
+        samples=tuple(one.judged or 0 for one in evidence.days) if evidence.restaurant == ALL else requests,
     )  # fmt: skip
     yield Plot(
         "requests", "Requests",
@@ -58,6 +60,7 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
         "less than the P99.",
         "lines", days, (of("P50", "p50_ms"), of("P95", "p95_ms"), of("P99", "p99_ms")), "ms", milliseconds,
         Goal(latency, f"P95 under {milliseconds(latency)}", is_bad_above=True), judged=1,
+        samples=tuple(one.latency_samples or 0 for one in evidence.days),
     )  # fmt: skip
     yield Plot(
         "conflicts", "Conflicts",
@@ -70,6 +73,7 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
         "The share of requests for which the system tried as often as it may, and gave up.",
         "lines", days, (of("Out of retries", "exhausted_ratio"),), "percentunit", percent,
         Goal(retries, f"at most {percent(retries)}", is_bad_above=True),
+        samples=requests,
     )  # fmt: skip
     yield Plot(
         "cutoffs", "Cutoffs and manual steps",

@@ -163,6 +163,12 @@ def _double_bookings(evidence: Evidence) -> Figure:
     began, standing = evidence.total("double_bookings"), evidence.standing_count
     number = max(began, standing)
     is_known = evidence.are_holds_here and (number > 0 or evidence.total("holds") > 0)
+    if is_known:
+        note = f"{count(began)} began {period(evidence)}; {count(standing)} stand now."
+    elif evidence.are_holds_here:
+        note = "No hold to judge by."
+    else:
+        note = "This database keeps the holds of another environment."
     return Figure(
         DOUBLE_BOOKINGS.name,
         DOUBLE_BOOKINGS.title,
@@ -171,9 +177,7 @@ def _double_bookings(evidence: Evidence) -> Figure:
         count(number) if is_known else NO_DATA,
         NONE,
         (State.MISSED if number else State.MET) if is_known else State.UNKNOWN,
-        f"{count(began)} began {period(evidence)}; {count(standing)} stand now."
-        if is_known
-        else "No hold to judge by.",
+        note,
     )
 
 

@@ -7,7 +7,7 @@ from html import escape
 from importlib.metadata import version
 from pathlib import Path
 
-from dashboards.catalogue import HISTORY_DAYS
+from dashboards.catalogue import HISTORY_DAYS, MINIMUM_SAMPLE
 from dashboards.preview.colours import DARK, LIGHT
 from dashboards.report.contents import CHANGE_KINDS, plots
 from dashboards.report.judging import Answer, Figure, State, period
@@ -147,6 +147,7 @@ def _figure(plot: Plot) -> str:
         + (f'<ul class="legend">{legend}</ul>\n' if has_legend else "")
         + f'<div class="wide">{draw(plot, WIDE)}</div>\n<div class="narrow">{draw(plot, NARROW)}</div>\n'
         + (f'<p class="past"><b>✕</b> Goal missed on {counted(missed, "day")}.</p>\n' if missed else "")
+        + (f"<p>Days of fewer than {MINIMUM_SAMPLE} requests are not judged.</p>\n" if plot.has_small_days else "")
         + ("" if plot.is_empty else _numbers(plot))
         + "</figure>\n"
     )
@@ -180,8 +181,8 @@ def _changes(evidence: Evidence) -> Iterator[str]:
         if rest := changes[_CHANGES_SHOWN:_CHANGES_AT_MOST]:
             table = _change_table("Earlier changes", rest)
             yield f"<details><summary>{counted(len(rest), 'earlier change')}</summary>\n{table}</details>\n"
-        if left_out := len(changes) - _CHANGES_AT_MOST:
-            yield f"<p>{counted(left_out, 'older change')} left out.</p>\n" if left_out > 0 else ""
+        if (left_out := len(changes) - _CHANGES_AT_MOST) > 0:
+            yield f"<p>{counted(left_out, 'older change')} left out.</p>\n"
     if evidence.maintenance:
         yield _table(
             "Maintenance that was announced, the newest first",

@@ -6,14 +6,16 @@ cross. The colours are the preview's, so that a page takes them from the reader'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
+from dashboards.catalogue import MINIMUM_SAMPLE
 from dashboards.preview.panels.scales import Scale, number_scale
 from dashboards.preview.svg import document, element, text, text_width, tooltip
 from dashboards.preview.units import format_tick
+from dashboards.report.words import counted
 
 Kind = Literal["lines", "bars", "lanes"]
 
@@ -82,6 +84,7 @@ class Plot:
         write: Writes a value for people.
         goal: Only for lines; the series that it is for is ``judged``.
         judged: The place of that series.
+        samples: By how many requests each day is judged; with a goal, for each of the days.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Plot:
     write: Callable[[float], str]
     goal: Goal | None = None
     judged: int = 0
+    samples: tuple[int, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -101,12 +105,25 @@ class Plot:
         return all(value is None for one in self.series for value in one.values)
 
     @property
+    def judged_days(self) -> Mapping[int, bool]:
+        """The places of the days that are judged, and whether each missed the goal; a small sample says nothing."""
+        if self.goal is None:
+            return {}
+        return {
+            index: self.goal.is_missed_by(value)
+            for index, (value, count) in enumerate(zip(self.series[self.judged].values, self.samples, strict=True))
+            if value is not None and count >= MINIMUM_SAMPLE
+        }
+
+    @property
+    def has_small_days(self) -> bool:
+        """Whether a day has too few requests to be judged."""
+        return self.goal is not None and any(0 < count < MINIMUM_SAMPLE for count in self.samples)
+
+    @property
     def missed_days(self) -> int:
         """On how many days the goal was missed."""
-        return sum(
-            value is not None and self.goal is not None and self.goal.is_missed_by(value)
-            for value in self.series[self.judged].values
-        )
+        return sum(self.judged_days.values())
 
 
 def summary(plot: Plot) -> str:
@@ -129,9 +146,12 @@ def summary(plot: Plot) -> str:
             most, most_day = max(known)
             peak = f", most on one day {plot.write(most)} on {_long(most_day)}" if most else ""
             parts.append(f"{one.name}: {plot.write(sum(value for value, _ in known))} in all{peak}")
-    if plot.goal is not None:
-        days = sum(value is not None for value in plot.series[plot.judged].values)
-        parts.append(f"the goal, {plot.goal.words}, was missed on {plot.missed_days} of {days} days")
+    if plot.goal is not None and not plot.judged_days:
+        parts.append(f"the goal, {plot.goal.words}, is judged on no day: none has {MINIMUM_SAMPLE} requests")
+    elif plot.goal is not None:
+        parts.append(
+            f"the goal, {plot.goal.words}, was missed on {plot.missed_days} of {counted(len(plot.judged_days), 'day')}"
+        )
     return f"{span}. {'; '.join(parts)}."
 
 
@@ -260,10 +280,9 @@ def _lines(plot: Plot, bands: _Bands, scale: Scale) -> Iterator[str]:
             _mark(place, x, y) for index, x, y in points if len(plot.days) <= 31 or not known & {index - 1, index + 1}
         )
         yield element("g", drawn, class_="series", data_name=one.name, data_points=len(points))
-    if plot.goal is not None:
-        for index, value in enumerate(plot.series[plot.judged].values):
-            if value is not None and plot.goal.is_missed_by(value):
-                yield _cross(bands.middle(index), scale(value))
+    for index, is_missed in plot.judged_days.items():
+        if is_missed and (value := plot.series[plot.judged].values[index]) is not None:
+            yield _cross(bands.middle(index), scale(value))
 
 
 def _mark(place: int, x: float, y: float) -> str:

@@ -18,7 +18,7 @@ from orchestration.cli.output import JsonOption, notes, print_json, print_table,
 from orchestration.cli.soak import refuse_prod
 from orchestration.database import open_database
 from orchestration.evidence.page import Setting, page
-from orchestration.evidence.verify import Verified, verify
+from orchestration.evidence.verify import Verification, verify
 from orchestration.paths import PROJECT_ROOT, state_dir
 
 DOCS_PAGE = PROJECT_ROOT / "docs" / "verification.md"
@@ -42,6 +42,9 @@ def evidence(
 
     Example: holdwatch evidence --quick
     """
+    if docs and (quick or output is not None):
+        other = "--quick, which leaves some of it out" if quick else "--output: it is written to docs/verification.md"
+        raise typer.BadParameter(f"not together with {other}", param_hint="--docs")
     began = datetime.now(UTC)
     # Held open meanwhile, so that each command finds the server up.
     with open_database() as database:
@@ -50,33 +53,36 @@ def evidence(
             server = connection.info.parameter_status("server_version") or ""
             environment = stored_environment(connection) or database.environment
         with notes.status("beginning") as status:
-            promises, cases = verify(with_long=not quick, on_begin=status.update)
+            found = verify(with_long=not quick, on_begin=status.update)
     setting = Setting(began, version("holdwatch"), server, os.cpu_count() or 1, str(environment))
     target = DOCS_PAGE if docs else output or state_dir() / "verification.md"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page(setting, promises, cases), "utf-8")
-    missed = [one for one in (*promises, *cases) if not one.finding.is_met]
+    target.write_text(page(setting, found, in_docs=docs), "utf-8")
     if json:
         print_json(
             {
-                "is_met": not missed,
+                "is_met": not found.missed,
                 "file": str(target),
                 "setting": asdict(setting),
-                "promises": [asdict(one) for one in promises],
-                "cases": [asdict(one) for one in cases],
+                "promises": [asdict(one) for one in found.promises],
+                "cases": [asdict(one) for one in found.cases],
+                "left_out": found.left_out,
             }
         )
     else:
-        _print(promises, cases)
+        _print(found)
         results.print(f"Written: {target}", soft_wrap=True)
-    if missed:
+    if found.missed:
         raise typer.Exit(1)
 
 
-def _print(promises: list[Verified], cases: list[Verified]) -> None:
+def _print(found: Verification) -> None:
     table = Table(Column("promise", overflow="fold"), "met", Column("found", overflow="fold"))
-    for one in (*promises, *(case for case in cases if not case.finding.is_met)):
+    for one in (*found.promises, *(case for case in found.cases if not case.finding.is_met)):
         table.add_row(one.claim, "yes" if one.finding.is_met else "NO", one.finding.said)
     print_table(table)
-    met = sum(case.finding.is_met for case in cases)
-    results.print(f"{met} of {len(cases)} cases at the edge are as they should be.")
+    if found.cases:
+        met = sum(case.finding.is_met for case in found.cases)
+        results.print(f"{met} of {len(found.cases)} cases at the edge are as they should be.")
+    for claim in found.left_out:
+        results.print(f"Left out: {claim}", markup=False)

@@ -63,7 +63,7 @@ def report(
 
 
 def print_report_summary(made: Report, path: Path) -> None:
-    """Print the answer, the figures that have a goal, and where the page is."""
+    """Print the answer, every figure with its goal if it has one, where the page is, and which days it is of."""
     results.print(f"{made.answer.first} {made.answer.second}", style="bold")
     for one in made.figures:
         goal = "" if one.goal is None else f"  (goal: {one.goal})"

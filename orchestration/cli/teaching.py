@@ -20,7 +20,7 @@ class Command(TyperCommand):
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  typer's
         """Write what is no example."""
-        _write_text(self.help, formatter)
+        _write_text(self, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  typer's
         """Write the examples."""
@@ -32,7 +32,7 @@ class Group(TyperGroup):
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  typer's
         """Write what is no example."""
-        _write_text(self.help, formatter)
+        _write_text(self, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the first paragraph of each command, never cut short."""
@@ -75,15 +75,19 @@ def examples(command: Any) -> list[str]:
     return next((found[:1] for member in command.commands.values() if (found := examples(member))), [])
 
 
+def explanation(command: Any) -> list[str]:
+    """Return the paragraphs of a command's help that are no example."""
+    return [paragraph for paragraph in _paragraphs(command.help) if not paragraph.startswith(_EXAMPLE)]
+
+
 def _paragraphs(text: str | None) -> list[str]:
     return _PARAGRAPHS.split(inspect.cleandoc(text or ""))
 
 
-def _write_text(text: str | None, formatter: Any) -> None:
-    plain = [paragraph for paragraph in _paragraphs(text) if not paragraph.startswith(_EXAMPLE)]
+def _write_text(command: Any, formatter: Any) -> None:
     formatter.write_paragraph()
     with formatter.indentation():
-        formatter.write_text("\n\n".join(plain))
+        formatter.write_text("\n\n".join(explanation(command)))
 
 
 def _write_examples(lines: list[str], formatter: Any) -> None:

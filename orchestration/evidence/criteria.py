@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestration.drills.run import STEPS
+from orchestration.drills.run import NOTIFIED_WITHIN_SECONDS, STEPS
 
 Json = Mapping[str, Any]
 
@@ -87,6 +87,16 @@ def _drill(found: Json) -> Finding:
     return Finding("; ".join([f"after the commit {steps}", *problems]), not problems)
 
 
+def _double_booking(found: Json) -> Finding:
+    """As of any drill, and in time: by the notification, or by the alert where there is no Prometheus to notify."""
+    drill, seconds = _drill(found), found["seconds"]
+    limit = NOTIFIED_WITHIN_SECONDS["double-booking"]
+    noticed = seconds.get("notified", seconds.get("firing"))
+    if noticed is None or noticed <= limit:
+        return Finding(drill.said, drill.is_met and noticed is not None)
+    return Finding(f"{drill.said}; noticed after {noticed:.0f} s, more than {limit:.0f} s", is_met=False)
+
+
 def _kill_switch(found: Json) -> Finding:
     commands = "; ".join(f"`{command}`" for command in found["commands"])
     seconds = ", ".join(
@@ -126,7 +136,10 @@ CRITERIA = (
     Criterion("The guard is in force, and a probe shows it.", ("enforcement", "check", "--json"), _enforcement),
     Criterion("Events become views, guarded at both ends, and dashboards.", ("pipeline", "run", "--json"), _pipeline),
     Criterion(
-        "A double booking is an alert within a minute.", ("drill", "double-booking", "--json"), _drill, is_long=True
+        "A double booking is an alert within a minute.",
+        ("drill", "double-booking", "--json"),
+        _double_booking,
+        is_long=True,
     ),
     Criterion(
         "Alerts do not flap: a dip fires after exactly two evaluations.",

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,23 +33,51 @@ class Verified:
     seconds: float | None = None
 
 
-def verify(
-    *, with_long: bool, on_begin: Callable[[str], None] = lambda claim: None
-) -> tuple[list[Verified], list[Verified]]:
-    """Verify every promise, and every case at the edge where the tests are there.
+@dataclass(frozen=True)
+class Verification:
+    """What came of all of them.
 
-    Returns:
-        The promises, and the cases.
+    Attributes:
+        promises: Those whose commands were run.
+        cases: Those whose tests were run.
+        left_out: What was not verified, and why, each in words.
     """
-    promises = []
-    for criterion in CRITERIA:
-        if with_long or not criterion.is_long:
-            on_begin(criterion.claim)
-            promises.append(verify_criterion(criterion))
-    if not (PROJECT_ROOT / "tests").is_dir():
-        return promises, []
+
+    promises: Sequence[Verified]
+    cases: Sequence[Verified]
+    left_out: Sequence[str] = ()
+
+    @property
+    def everything(self) -> list[Verified]:
+        """The promises and the cases."""
+        return [*self.promises, *self.cases]
+
+    @property
+    def missed(self) -> list[Verified]:
+        """What is not met."""
+        return [one for one in self.everything if not one.finding.is_met]
+
+
+def verify(
+    criteria: Sequence[Criterion] = CRITERIA,
+    *,
+    with_long: bool,
+    on_begin: Callable[[str], None] = lambda claim: None,
+    root: Path = PROJECT_ROOT,
+) -> Verification:
+    """Verify every promise, and every case at the edge where ``root`` has the tests."""
+    promises, left_out = [], []
+    for criterion in criteria:
+        if criterion.is_long and not with_long:
+            left_out.append(f"{criterion.claim} It takes minutes: `holdwatch {' '.join(criterion.command)}`")
+            continue
+        on_begin(criterion.claim)
+        promises.append(verify_criterion(criterion))
+    if not (root / "tests").is_dir():
+        left_out.append(f"{len(EDGE_CASES)} cases at the edge: their tests are not here, but in a checkout.")
+        return Verification(promises, [], left_out)
     on_begin("The cases at the edge.")
-    return promises, verify_edge_cases(EDGE_CASES)
+    return Verification(promises, verify_edge_cases(EDGE_CASES, root=root), left_out)
 
 
 def verify_criterion(criterion: Criterion) -> Verified:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dashboards.alerts import ALERTS, KEPT_FIRING_PERIODS, Alert, NoData
+from dashboards.anchors import anchor
 from dashboards.catalogue import EVALUATION_MINUTES
-from orchestration.reference.markdown import anchor, head, table
+from orchestration.markdown import head, table
 
 _SILENCE = {
     NoData.OK: "nothing: it stays quiet",

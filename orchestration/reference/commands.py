@@ -8,8 +8,10 @@ from typing import Any
 import typer
 import typer.main
 
+from dashboards.anchors import anchor
 from orchestration.cli.app import app
-from orchestration.reference.markdown import anchor, first_sentence, head, prose, table
+from orchestration.cli.teaching import examples, explanation
+from orchestration.markdown import first_sentence, head, prose, table
 
 _PROGRAM = "holdwatch"
 
@@ -47,12 +49,10 @@ def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 def _page(name: str, command: Any) -> Iterator[str]:
     context = typer.Context(command, info_name=name)
     yield from ("```text", " ".join([name, *command.collect_usage_pieces(context)]), "```", "")
-    for paragraph in command.help.strip().split("\n\n"):
-        text, _, example = paragraph.partition("Example: ")
-        if text.strip():
-            yield from (prose(" ".join(text.split())), "")
-        if example:
-            yield from ("```sh", example.strip(), "```", "")
+    for paragraph in explanation(command):
+        yield from (prose(" ".join(paragraph.split())), "")
+    for example in examples(command):
+        yield from ("```sh", example, "```", "")
     for kind in ("argument", "option"):
         parameters = (parameter for parameter in command.params if parameter.param_type_name == kind)
         records = [record for parameter in parameters if (record := parameter.get_help_record(context)) is not None]

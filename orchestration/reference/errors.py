@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import holds_core
 from holds_core import errors
 from holds_core.errors import HoldsError, TransientError
-from orchestration.reference.markdown import head, prose
+from orchestration.markdown import head, prose
 
 _KEPT_INSIDE = (TransientError,)
 """Never reaches a caller: the clients try again."""
@@ -22,7 +22,7 @@ def page() -> str:
         "from `holds_core`, or from `holds_core.errors` where that is said.",
         "",
         "```",
-        *_tree(HoldsError, ""),
+        *_tree(HoldsError),
         "```",
         "",
     ]
@@ -44,12 +44,12 @@ def _classes(error: type[HoldsError]) -> Iterator[type[HoldsError]]:
         yield from _classes(subclass)
 
 
-def _tree(error: type[HoldsError], indent: str) -> Iterator[str]:
+def _tree(error: type[HoldsError]) -> Iterator[str]:
     yield error.__name__
     children = _subclasses(error)
     for child in children:
         is_last = child is children[-1]
-        first, *rest = _tree(child, indent)
+        first, *rest = _tree(child)
         yield f"{'└── ' if is_last else '├── '}{first}"
         yield from (f"{'    ' if is_last else '│   '}{line}" for line in rest)
 

@@ -10,8 +10,8 @@ from enum import StrEnum
 import yaml
 
 from holds_core.events.types import EventType, Severity, may_lack_restaurant
+from orchestration.markdown import head, prose, table
 from orchestration.paths import DBT_PROJECT_DIR
-from orchestration.reference.markdown import head, prose, table
 
 _SOURCES = "staging/_holds__sources.yml"
 

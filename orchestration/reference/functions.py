@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.rows import class_row
 
-from orchestration.reference.markdown import anchor, head, prose, table
+from dashboards.anchors import anchor
+from orchestration.markdown import head, prose, table
 
 _ROLES = {
     "holds_app": "What a booking platform calls; the clients do it for you.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from holds_core.flags.loading import packaged_definitions
-from orchestration.reference.markdown import cell, head, table
+from orchestration.markdown import cell, head, table
 
 
 class Variable(NamedTuple):

@@ -6,9 +6,10 @@ from typing import Any
 
 import yaml
 
+from dashboards.anchors import anchor
 from dashboards.catalogue import VIEWS
+from orchestration.markdown import head, prose, table
 from orchestration.paths import DBT_PROJECT_DIR
-from orchestration.reference.markdown import anchor, head, prose, table
 
 _FILES = ("views/_views__models.yml", "alerts/_alerts__models.yml", "marts/_marts__models.yml")
 

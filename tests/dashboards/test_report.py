@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -27,6 +28,7 @@ from dashboards.report.judging import Figure, State
 from dashboards.report.plots import Goal, Plot, Series, draw, summary
 from dashboards.report.words import percent
 from holds_core.database.connections import connect
+from holds_core.database.migrations import ensure_event_partitions
 from orchestration.cli.app import app
 from tests.dashboards.seed import RESTAURANTS, seed_double_booking
 from tests.orchestration.cli.test_commands import EXTRAS
@@ -254,6 +256,7 @@ def test_holds_of_another_environment_are_not_judged(empty: psycopg.Connection) 
 
     assert made.answer.first.startswith("Whether a table was booked twice cannot be said from here")
     assert figure(made, "double_bookings").state is State.UNKNOWN
+    assert figure(made, "double_bookings").note == "This database keeps the holds of another environment."
     assert figure(made, "strict_conflicts").state is State.UNKNOWN
     assert figure(made, "holds").value == 2
     assert made.evidence.standing == ()
@@ -344,12 +347,37 @@ def test_second_report_replaces_the_first(report: Report, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_figures_and_plots_judge_the_same_days(empty: psycopg.Connection, tmp_path: Path) -> None:
+    """One slow request that got no table on a day of its own misses no goal, on either half of the page."""
+    ensure_event_partitions(empty)
+    empty.execute(REQUESTS.encode(), {"refused": 0, "ms": 200, "id": RESTAURANTS[0]})
+    empty.execute(
+        "insert into holds.observability_events "
+        "(occurred_at, environment, source, event_type, severity, restaurant_id, context) "
+        "values (now() - interval '3 days', 'dev', 'capacity.selector', 'capacity.selector.skipped', 'info', %s, "
+        """'{"retryExhausted": true, "timing": {"totalMs": 5000}}')""",
+        (RESTAURANTS[0],),
+    )
+
+    made = make_report(empty, Wanted())
+    page = written(made, tmp_path / "report.html")
+
+    slow = [one for one in made.evidence.days if one.requests == 1]
+    assert [(one.refused, one.exhausted) for one in slow] == [(1, 1)]
+    assert slow[0].p95_ms == pytest.approx(5000, rel=0.02), "read from a histogram"
+    assert figure(made, "reservation_latency_ms").state is State.MET
+    assert "Goal missed on" not in page.html
+    assert [one for tag, one in page.tags if tag == "path" and one.get("class") == "missed"] == []
+    assert page.html.count("Days of fewer than 20 requests are not judged.") == 3
+
+
 # Plots and words.
 
 
 def plot(*values: float | None, goal: Goal | None = None) -> Plot:
     days = tuple(date(2030, 5, 1) + timedelta(days=number) for number in range(len(values)))
-    return Plot("x", "Success", "", "lines", days, (Series("a", values),), "percentunit", percent, goal)
+    return Plot("x", "Success", "", "lines", days, (Series("a", values),), "percentunit", percent, goal,
+                samples=(20,) * len(values))  # fmt: skip
 
 
 def test_line_breaks_on_days_without_data() -> None:
@@ -368,6 +396,18 @@ def test_missed_days_are_crossed_and_said() -> None:
     assert draw(made, 330).count('class="missed"') == 1
     assert "the goal, at least 95 %, was missed on 1 of 3 days" in summary(made)
     assert "lowest 90 % on 2 May 2030" in summary(made)
+
+
+def test_day_of_too_few_requests_is_not_crossed() -> None:
+    """A day that the figures do not judge, the plot does not judge either; with one more request it does."""
+    goal = Goal(0.95, "at least 95 %", is_bad_above=False)
+    few = replace(plot(0.99, 0.0, goal=goal), samples=(500, 19))
+    assert 'class="missed"' not in draw(few, 330)
+    assert "was missed on 0 of 1 day." in summary(few)
+    none = replace(few, samples=(1, 19))
+    assert "is judged on no day: none has 20 requests" in summary(none)
+    enough = replace(few, samples=(500, 20))
+    assert (draw(enough, 330).count('class="missed"'), enough.missed_days) == (1, 1)
 
 
 @pytest.mark.parametrize(

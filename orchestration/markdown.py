@@ -41,10 +41,5 @@ def first_sentence(text: str) -> str:
     return prose(text.strip().partition("\n")[0])
 
 
-def anchor(heading: str) -> str:
-    """Return a heading's anchor, as GitHub makes it."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
 def _row(cells: Sequence[str]) -> str:
     return re.sub(r"\|  (?=\|)", "| ", f"| {' | '.join(cells)} |")
