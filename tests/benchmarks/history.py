@@ -35,20 +35,22 @@ from orchestration.database import open_database
 from orchestration.dbt import run_dbt
 from orchestration.history import History, copy_lines, write_history
 from orchestration.paths import state_dir
-from orchestration.rollups import ROLLUPS, move_on_if_quiet
+from orchestration.rollups import REFRESH_AT_EVENTS, ROLLUPS, move_on_if_quiet
 from tests.benchmarks.refreshing import (
     DatabaseTime,
     database_time_of_copy,
     database_time_of_refresh,
     insert_lines,
-    lines_of_the_last_hour,
+    lines_before,
     processor_seconds_of_a_run,
     seconds_of_models,
 )
 from tests.benchmarks.results import Result, report, scratch_database
 
 INGESTED = 100_000
-NEW_EVENTS = 20_000
+NEW_EVENTS = REFRESH_AT_EVENTS
+SCHEDULE = timedelta(minutes=5)
+HOUR = timedelta(hours=1)
 REFRESHES = 5
 HOT_EVENTS = 1_000
 COLUMNS = (
@@ -153,16 +155,20 @@ def roll_up(run: Run) -> None:
 
 
 def measure_refresh(run: Run) -> None:
-    """New events of the last hour, taken in by COPY and then by a refresh; several times.
+    """New events, taken in by COPY and then by a refresh; several times.
 
-    In turns as it is scheduled, by dbt's clock, and rollup by rollup, by what the database took.
+    As scheduled: each time those of the next five minutes, since a refresh runs that often, and sooner where so many
+    wait. In turns by dbt's clock, and rollup by rollup, by what the database took. And as after a stop: each time those
+    of the same last hour, which are twelve times as many minutes, most of them with sketches to be merged with.
     """
+    rounds = 2 * REFRESHES
     copies: list[DatabaseTime] = []
     models: dict[str, list[float]] = {rollup: [] for rollup in ROLLUPS}
     statements: dict[str, list[DatabaseTime]] = {rollup: [] for rollup in ROLLUPS}
-    for round_ in range(2 * REFRESHES):
-        run.say("refresh", 2 * REFRESHES)(round_)
-        lines = lines_of_the_last_hour(run.connection, run.until, NEW_EVENTS, seed=200 + round_)
+    for round_ in range(rounds):
+        run.say("refresh", rounds)(round_)
+        until = run.until - (rounds - 1 - round_) * SCHEDULE
+        lines = lines_before(run.connection, until, SCHEDULE, NEW_EVENTS, seed=200 + round_)
         copies.append(database_time_of_copy(run.connection, run.url, lines))
         if round_ % 2 == 0:
             for rollup, seconds in seconds_of_models(run.url).items():
@@ -176,11 +182,23 @@ def measure_refresh(run: Run) -> None:
         run.figures[f"{name}_statements_seconds"] = statistics.median(one.seconds for one in times)
         run.figures[f"{name}_processor_seconds"] = statistics.mean(one.processor_seconds for one in times)
 
+    copies_of_an_hour: list[DatabaseTime] = []
+    models = {rollup: [] for rollup in ROLLUPS}
+    for round_ in range(REFRESHES):
+        run.say("refresh of an hour", REFRESHES)(round_)
+        lines = lines_before(run.connection, run.until, HOUR, NEW_EVENTS, seed=250 + round_)
+        copies_of_an_hour.append(database_time_of_copy(run.connection, run.url, lines))
+        for rollup, seconds in seconds_of_models(run.url).items():
+            models[rollup].append(seconds)
+    run.figures["copy_of_an_hour_seconds"] = statistics.median(one.seconds for one in copies_of_an_hour)
+    for rollup in ROLLUPS:
+        run.figures[f"refresh_{rollup}_of_an_hour_seconds"] = statistics.median(models[rollup])
+
 
 def measure_run(run: Run) -> None:
     """What a scheduled run costs all in all: Dagster's process, dbt, the server."""
     run.say("a run of the job")
-    insert_lines(run.connection, lines_of_the_last_hour(run.connection, run.until, NEW_EVENTS, seed=290))
+    insert_lines(run.connection, lines_before(run.connection, run.until, HOUR, NEW_EVENTS, seed=290))
     run.figures["run_processor_seconds"] = processor_seconds_of_a_run(run.url)
     run.figures["quiet_schedule_ms"] = timed(move_on_if_quiet, run.connection, times=5)
 
@@ -220,7 +238,7 @@ def measure_queries(run: Run) -> None:
     run.figures["stored_ms"] = timed(ask(stored), times=51)
     run.say("the live view")
     seconds_of_models(run.url)
-    insert_lines(connection, lines_of_the_last_hour(connection, run.until, HOT_EVENTS, seed=300))
+    insert_lines(connection, lines_before(connection, run.until, HOUR, HOT_EVENTS, seed=300))
     ask(live)()
     run.figures["live_ms"] = timed(ask(live), times=15)
     for view in ("assignment_success_rate", "error_taxonomy", "hold_retry_exhaustion", "cutoff_triggers"):

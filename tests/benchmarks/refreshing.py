@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -94,16 +94,16 @@ def _processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def lines_of_the_last_hour(connection: psycopg.Connection[Any], until: datetime, count: int, seed: int) -> bytes:
-    """Make a day's events, pressed together into the last hour; as COPY lines of the event table."""
+def lines_before(connection: psycopg.Connection[Any], until: datetime, span: timedelta, count: int, seed: int) -> bytes:
+    """Make a day's events, pressed together into a shorter span before a time; as COPY lines of the event table."""
     lines = [line for batch in copy_lines(History(count, 1, until, seed=seed)) for line in batch]
     connection.execute(query("create_event_import"))
     with connection.transaction(), connection.cursor() as cursor:
         with cursor.copy(query("copy_event_import")) as copy:
             copy.write(b"".join(lines))
         cursor.execute(
-            "update pg_temp.event_import set occurred_at = %(until)s - (%(until)s - occurred_at) / 24",
-            {"until": until},
+            "update pg_temp.event_import set occurred_at = %(until)s - (%(until)s - occurred_at) * %(share)s",
+            {"until": until, "share": span / timedelta(days=1)},
         )
         with cursor.copy(f"copy (select {_EVENT_COLUMNS} from pg_temp.event_import) to stdout") as copy:
             return b"".join(bytes(block) for block in copy)
