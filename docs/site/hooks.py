@@ -11,6 +11,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from dashboards.anchors import anchor
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PAGES_BESIDE = {
@@ -30,7 +32,7 @@ _INDENT = 4
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Give headings the anchors that GitHub gives them."""
-    config.mdx_configs["toc"] = {"slugify": _anchor, "permalink": True}
+    config.mdx_configs["toc"] = {"slugify": lambda heading, separator: anchor(heading), "permalink": True}
     return config
 
 
@@ -53,8 +55,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return "\n".join(_reindented("".join(pieces).splitlines())) + "\n"
 
 
-def _anchor(heading: str, separator: str) -> str:
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", separator)
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Let the search say what it is to whoever does not see it, and the keyboard reach what is wider than its place."""
+    labelled = output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
+    return labelled.replace("<pre><span></span><code>", '<pre><span></span><code tabindex="0">')
 
 
 def _relinked(link: re.Match[str], uri: str) -> str:

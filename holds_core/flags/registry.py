@@ -103,7 +103,7 @@ def _page(definition: FlagDefinition) -> Iterator[str]:
     yield ""
     yield definition.rationale
     yield ""
-    yield "| | |"
+    yield "| asked | answer |"
     yield "| --- | --- |"
     yield f"| owner | {definition.owner} |"
     yield f"| kind | {_KINDS[definition.kind]} |"

@@ -55,7 +55,7 @@ def _page(alert: Alert) -> Iterator[str]:
         ("good is", alert.signal.good),
         ("runbook", _runbook(alert)),
     ]
-    yield from table(("", ""), rows)
+    yield from table(("asked", "answer"), rows)
 
 
 def _has_no_margin(alert: Alert) -> bool:

@@ -57,7 +57,7 @@ def _page(name: str, command: Any) -> Iterator[str]:
         parameters = (parameter for parameter in command.params if parameter.param_type_name == kind)
         records = [record for parameter in parameters if (record := parameter.get_help_record(context)) is not None]
         if records:
-            yield from table((kind, ""), ((f"`{said}`", _meaning(help_)) for said, help_ in records))
+            yield from table((kind, "means"), ((f"`{said}`", _meaning(help_)) for said, help_ in records))
 
 
 def _meaning(help_: str) -> str:

@@ -32,9 +32,11 @@ def page() -> str:
     )
     lines += table(("event_type", "when", "restaurant"), rows)
     lines += ["## Severities", ""]
-    lines += table(("severity", ""), ((f"`{severity}`", prose(meaning)) for severity, meaning in _members(Severity)))
+    lines += table(
+        ("severity", "means"), ((f"`{severity}`", prose(meaning)) for severity, meaning in _members(Severity))
+    )
     lines += ["## Columns", ""]
-    lines += table(("column", ""), ((f"`{name}`", prose(meaning)) for name, meaning in _columns()))
+    lines += table(("column", "means"), ((f"`{name}`", prose(meaning)) for name, meaning in _columns()))
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

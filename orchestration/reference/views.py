@@ -28,7 +28,7 @@ def page() -> str:
         lines += [f"## {name}", "", prose(" ".join(models[name]["description"].split())), ""]
         columns = models[name]["columns"]
         rows = ((f"`{column['name']}`", column["data_type"], prose(column["description"])) for column in columns)
-        lines += table(("column", "type", ""), rows)
+        lines += table(("column", "type", "means"), rows)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

@@ -318,7 +318,7 @@ def test_series_have_the_colours_of_their_names() -> None:
     assert resolve(palette_colour_by_name("success"), LIGHT) != "#AEA2E0"
     assert resolve(colour("dark-red"), LIGHT) == "#AD0317"
     assert colour("javascript:alert(1)") == "#808080"
-    assert (text_on("var(--red)"), text_on("var(--yellow)")) == ("#f7f8fa", "#202226")
+    assert (text_on("var(--red)"), text_on("var(--yellow)")) == ("#ffffff", "#202226")
 
 
 # The states: no data, and errors.
