@@ -9,6 +9,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -24,6 +26,7 @@ from orchestration.cli.app import app
 from orchestration.server.layout import ServerLayout
 
 ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
 
@@ -35,7 +38,34 @@ def template(small_template: str) -> str:
 
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    return blocks_in(page.read_text(), language)
+
+
+def blocks_in(text: str, language: str) -> list[str]:
+    """Those of a text."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@contextmanager
+def shell_on_a_fresh_machine(
+    state: Path, directory: Path
+) -> Iterator[Callable[[str], subprocess.CompletedProcess[str]]]:
+    """Runs scripts in a folder, with nothing of ours in the environment but where the state is kept."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("HOLDWATCH_")}
+    path = os.pathsep.join((str(Path(sys.executable).parent), variables["PATH"]))
+    environment = variables | {"PATH": path, "HOLDWATCH_STATE_DIR": str(state)}
+
+    def shell(text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", text], check=False, cwd=directory, env=environment, capture_output=True, text=True
+        )
+
+    try:
+        yield shell
+    finally:
+        shell("holdwatch db stop")
+        if ServerLayout.of(state).user is not None:
+            shutil.rmtree(ServerLayout.of(state).home, ignore_errors=True)
 
 
 def run(source: str, **names: object) -> None:
@@ -43,15 +73,44 @@ def run(source: str, **names: object) -> None:
     exec(compile(source, "snippet", "exec"), dict(names))
 
 
-def test_readme_snippet_prints_what_it_says(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The first thing that an engineer copies works."""
-    (snippet,) = blocks(ROOT / "README.md", "python")
+def test_readme_snippet_prints_what_it_says(
+    database_url: str,
+    connection: psycopg.Connection,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first thing that an engineer copies works, and a second time it gives the same hold."""
+    (snippet,) = blocks(README, "python")
+    monkeypatch.setenv("DATABASE_URL", database_url)
 
-    run(snippet, database_url=database_url)
+    run(snippet)
+    run(snippet)
 
-    said = capsys.readouterr().out.strip()
-    assert said == "confirmed 2 tables after 1 attempt(s)"
-    assert said in (ROOT / "README.md").read_text()
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["confirmed 2 tables after 1 attempt(s)"] * 2
+    assert said[0] in "".join(blocks(README, "console"))
+    assert connection.execute("select count(*) from holds.table_holds").fetchone() == (1,)
+
+
+@pytest.mark.slow
+def test_readme_is_copied_into_a_shell_on_a_fresh_machine(tmp_path: Path) -> None:
+    """Each of the paths under "Where to start" can be walked as it is printed, and ends in something seen."""
+    _, _, paths_of_users = README.read_text().partition("## Where to start")
+    state, checkout = tmp_path / "state", tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / "first_hold.py").write_text(blocks(README, "python")[0])
+    lines = "".join(blocks_in(paths_of_users, "console")).splitlines()
+    typed = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    assert typed[0].startswith("export PATH=")
+    with shell_on_a_fresh_machine(state, checkout) as shell:
+        said = shell("\n".join(["set -eux", *typed[1:]]))
+    assert said.returncode == 0, said.stderr
+    assert [line for line in lines if not line.startswith("$ ") and line not in said.stdout.splitlines()] == []
+    assert "refused" in said.stdout
+    assert "holds.strictConflicts" in said.stdout
+    for page in ("report.html", "preview/index.html"):
+        assert f"`.holdwatch/{page}`" in paths_of_users
+        assert (state / page).read_text().startswith("<!DOCTYPE html>")
 
 
 def test_holds_page_snippets_run(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,27 +165,15 @@ def test_flags_page_commands_do_what_it_says(
 @pytest.mark.slow
 def test_flags_page_is_copied_into_a_shell_on_a_fresh_machine(tmp_path: Path) -> None:
     """The README says how to start the server, and leads to the page: both people get by with what stands there."""
-    state = tmp_path / "state"
-    assert "](docs/feature-flags/README.md)" in (ROOT / "README.md").read_text()
+    assert "](docs/feature-flags/README.md)" in README.read_text()
     lines = "".join(blocks(FLAGS_PAGE, "console")).splitlines()
     script = "\n".join(["set -eux", "holdwatch db start", *(line.removeprefix("$ ") for line in lines)])
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("HOLDWATCH_")}
-    path = os.pathsep.join((str(Path(sys.executable).parent), variables["PATH"]))
-    environment = variables | {"PATH": path, "HOLDWATCH_STATE_DIR": str(state)}
-
-    def shell(text: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["bash", "-c", text], check=False, env=environment, capture_output=True, text=True)
-
-    try:
+    with shell_on_a_fresh_machine(tmp_path / "state", tmp_path) as shell:
         done = shell(script)
         assert done.returncode == 0, done.stderr
         shown = json.loads(shell("holdwatch flags list --json").stdout)
-        (known,) = [flag for flag in shown["flags"] if flag["flag"] == "selector.lookahead"]
-        assert (known["effective"], known["reason"]) == ("10%", "override")
-    finally:
-        shell("holdwatch db stop")
-        if ServerLayout.of(state).user is not None:
-            shutil.rmtree(ServerLayout.of(state).home, ignore_errors=True)
+    (known,) = [flag for flag in shown["flags"] if flag["flag"] == "selector.lookahead"]
+    assert (known["effective"], known["reason"]) == ("10%", "override")
 
 
 def test_pictures_are_described_small_and_used() -> None:

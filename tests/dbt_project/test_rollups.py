@@ -110,6 +110,23 @@ def test_a_refresh_takes_in_what_is_new_and_a_second_one_nothing(url: str, refre
         assert one(connection, latencies) == (2, pytest.approx(100, rel=0.01), pytest.approx(300, rel=0.01))
 
 
+def test_a_rollup_that_was_small_is_not_read_whole_for_each_row(url: str, refresh: Refresh) -> None:
+    """It grows while it is looked up, and the planner knows it as it was: at one page it would choose to read it all."""
+    scans = "select relname, seq_scan from pg_stat_user_tables where relname = any(%s) and schemaname = 'analytics'"
+    with connect(url) as connection:
+        insert_event(connection, ASSIGNMENT, '{"timing": {"totalMs": 100}}', restaurant_id=RESTAURANT)
+        insert_event(connection, "capacity.rpc.conflict", '{"code": "23P01"}', restaurant_id=RESTAURANT)
+        refresh()
+        connection.execute("analyze")
+        load(connection, 400, seed=5)
+        before = dict(connection.execute(scans, (list(ROLLUPS),)).fetchall())
+        refresh()
+        after = dict(connection.execute(scans, (list(ROLLUPS),)).fetchall())
+        rows = {rollup: one(connection, f"select count(*) from analytics.{rollup}")[0] for rollup in ROLLUPS}
+    assert min(rows.values()) > 100
+    assert {rollup: after[rollup] - before[rollup] for rollup in ROLLUPS if after[rollup] > before[rollup] + 3} == {}
+
+
 def test_a_quiet_rollup_advances_all_the_same(url: str, refresh: Refresh) -> None:
     """Its position follows the transactions of the server, so that the next refresh has no more to look through."""
     with connect(url) as connection:
