@@ -42,6 +42,11 @@ NO_OVERLAP_CONSTRAINT = "table_hold_windows_no_overlap"
 IDEMPOTENCY_KEY_CONSTRAINT = "table_holds_idempotency_key"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says; PostgreSQL says more than one, and some errors say nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 class HoldsError(Exception):
     """Something went wrong in the holds core."""
 

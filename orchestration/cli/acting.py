@@ -109,6 +109,19 @@ def connected(person: str | None) -> Iterator[psycopg.Connection[Any]]:
             yield connection
 
 
+def named_database(text: str, option: str) -> tuple[Environment, str]:
+    """Read ENV=URL: which environment's database is where.
+
+    Raises:
+        BadParameter: It is not that, or there is no such environment.
+    """
+    name, _, url = text.partition("=")
+    if name not in [*Environment] or not url:
+        known = ", ".join(Environment)
+        raise typer.BadParameter(f"{name!r} is not ENV=URL, with ENV one of {known}", param_hint=option)
+    return Environment(name), url
+
+
 def _require_schema(connection: psycopg.Connection[Any]) -> None:
     if not has_schema(connection):
         raise MigrationError("This database has no holdwatch schema; make it with: holdwatch db migrate")

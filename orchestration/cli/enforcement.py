@@ -114,7 +114,10 @@ def off(
     if json:
         print_json({"restaurant_id": restaurant, "is_strict": False})
         return
-    typer.echo(f"Strict conflicts are OFF{_for(restaurant)}. Switch back with: holdwatch enforcement on --reason …")
+    whose = "" if restaurant is None else f"--restaurant {restaurant} "
+    typer.echo(
+        f"Strict conflicts are OFF{_for(restaurant)}. Switch back with: holdwatch enforcement on {whose}--reason …"
+    )
 
 
 @app.command()

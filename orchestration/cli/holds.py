@@ -19,7 +19,7 @@ from holds_core.database.queries import query
 from holds_core.events.spool import default_spool
 from holds_core.sweeper import sweep_holds
 from orchestration.cli import completion
-from orchestration.cli.output import JsonOption, print_json, print_table, results
+from orchestration.cli.output import JsonOption, print_json, print_table, results, say_left_out
 from orchestration.database import open_existing_database
 
 app = typer.Typer(no_args_is_help=True, help="Look at holds, find double bookings, extend, move, release.")
@@ -42,11 +42,12 @@ def list_holds(
 
     Example: holdwatch holds list --status confirmed --limit 50
     """
-    rows = _rows("list_holds", {"restaurant_id": restaurant, "status": status, "limit": limit})
+    rows, has_more = _rows_within(limit, "list_holds", {"restaurant_id": restaurant, "status": status})
     if json:
-        print_json({"holds": rows})
+        print_json({"holds": rows, "has_more": has_more})
     else:
         _print_rows(rows, ("id", "status", "table_count", "starts_at", "ends_at", "expires_at"), "No holds.")
+        say_left_out(None if has_more else 0, "holds")
 
 
 @app.command()
@@ -83,14 +84,15 @@ def conflicts(
     Example: holdwatch holds conflicts --since 2030-01-31
     """
     if since is None:
-        rows = _rows("double_bookings", {"limit": limit})
+        rows, has_more = _rows_within(limit, "double_bookings", {})
     else:
-        rows = _rows("double_bookings_since", {"since": since.replace(tzinfo=UTC), "limit": limit})
+        rows, has_more = _rows_within(limit, "double_bookings_since", {"since": since.replace(tzinfo=UTC)})
     if json:
-        print_json({"double_bookings": rows})
+        print_json({"double_bookings": rows, "has_more": has_more})
     else:
         columns = ("table_id", "first_hold_id", "second_hold_id", "overlap_starts_at", "overlap_ends_at")
         _print_rows(rows, columns, "No double bookings.")
+        say_left_out(None if has_more else 0, "double bookings")
     if rows:
         raise typer.Exit(1)
 
@@ -202,6 +204,12 @@ def _rows(name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
         connection.cursor(row_factory=dict_row) as cursor,
     ):
         return cursor.execute(query(name), parameters).fetchall()
+
+
+def _rows_within(limit: int, name: str, parameters: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """Return at most so many rows, and whether there are more: to count them might take a look at millions."""
+    rows = _rows(name, parameters | {"limit": limit + 1})
+    return rows[:limit], len(rows) > limit
 
 
 def _print_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -> None:

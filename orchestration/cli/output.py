@@ -87,6 +87,18 @@ def print_table(table: Table) -> None:
         results.print(paragraph, style=row.style or "")
 
 
+def say_left_out(count: int | None, what: str) -> None:
+    """Say on standard error that a limit has cut what was printed.
+
+    Args:
+        count: How many rows are left out; None where there are more, and nobody has counted them.
+        what: What the rows are, for example ``holds``.
+    """
+    if count != 0:
+        many = "More" if count is None else f"{count:,} more"
+        notes.print(f"{many} {what} not shown; --limit shows more.", soft_wrap=True)
+
+
 def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on standard output."""
     typer.echo(json.dumps(value, indent=2, default=_plain))

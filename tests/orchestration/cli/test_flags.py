@@ -151,10 +151,10 @@ def test_other_steps_from_the_console(flags: Desk) -> None:
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (("request", "selector.lookahed", "on", "--reason", "x"), "did you mean selector.lookahead?"),
+        (("request", "selector.lookahed", "on", "--reason", "x"), "Did you mean 'selector.lookahead'?"),
         (("request", "selector.lookahead", "maybe", "--reason", "x"), "is not on, off or a percentage"),
         (("request", "telemetry.spool", "30%", "--reason", "x"), "takes no percentage"),
-        (("request", "selector.lookahead", "on", "--reason", "x", "--expires-in", "soon"), "30m, 12h or 7d"),
+        (("request", "selector.lookahead", "on", "--reason", "x", "--expires-in", "soon"), "90m, 12h, 7d or 1h30m"),
         (("break-glass", "selector.lookahead", "default", "--reason", "x", "--lasts", "1h"), "takes nothing away"),
         (("break-glass", "selector.lookahead", "on", "--reason", "x"), "--lasts"),
         (("audit", "--database", "production=x"), "ENV=URL"),
