@@ -20,6 +20,7 @@ from holds_core.database.connections import connect
 from orchestration.cli.dashboards_push import push
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.cli.preview import preview
+from orchestration.cli.tables import print_table
 from orchestration.database import open_database
 from orchestration.paths import PROJECT_ROOT
 
@@ -51,11 +52,12 @@ def build(directory: DirectoryOption = None, json: JsonOption = False) -> None:
     if json:
         print_json({"files": [str(path) for path in paths], "changed": changed})
         return
-    table = Table(Column("file", overflow="fold"), Column("bytes", justify="right"), box=None)
+    table = Table("file", Column("bytes", justify="right"), box=None, pad_edge=False)
     target = DASHBOARDS_DIR if directory is None else directory
     for path in paths:
         table.add_row(path.relative_to(target).as_posix(), str(path.stat().st_size))
-    results.print(f"Files in {target}:", table)
+    results.print(f"Files in {target}:")
+    print_table(table)
     notes.print(f"{len(paths)} files are up to date; {len(changed)} changed." if changed else "Nothing had changed.")
 
 

@@ -20,7 +20,7 @@ from holds_core.enforcement import (
 )
 from orchestration.cli import completion
 from orchestration.cli.acting import AsOption, connected
-from orchestration.cli.output import JsonOption, print_json
+from orchestration.cli.output import JsonOption, print_json, results
 
 app = typer.Typer(
     no_args_is_help=True, help="The kill switch of strict conflicts, and the proof that they are in force."
@@ -55,7 +55,7 @@ def status(json: JsonOption = False) -> None:
     if found.strict_percentage < 100:
         typer.echo(f"Rollout: {found.strict_percentage} % of the restaurants; the others record what would be refused.")
     if found.changed_at is not None:
-        typer.echo(f"Changed {found.changed_at:%Y-%m-%d %H:%M:%S} UTC by {found.changed_by}: {found.reason}")
+        results.print(f"Changed {found.changed_at:%Y-%m-%d %H:%M:%S} UTC by {found.changed_by}: {found.reason}")
     if found.unenforced_window_count:
         typer.echo(
             f"Live windows beside the constraint: {found.unenforced_window_count}, overlapping others "

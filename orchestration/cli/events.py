@@ -34,7 +34,8 @@ from holds_core.events.record import Event, record_event
 from holds_core.events.spool import REJECTED, default_spool
 from holds_core.events.sync import SyncReport, sync_events
 from holds_core.events.types import EventType
-from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.output import JsonOption, notes, print_json
+from orchestration.cli.tables import print_table
 from orchestration.database import open_database, open_existing_database
 from orchestration.errors import MissingExtraError
 from orchestration.paths import state_dir
@@ -315,7 +316,7 @@ def _print_table(reports: list[ImportReport]) -> None:
         table.add_row(report.path.name, *(f"{count:,}" for count in _totals([report]).values()))
     if len(reports) > 1:
         table.add_row("all", *(f"{count:,}" for count in _totals(reports).values()), style="bold")
-    results.print(table)
+    print_table(table)
     for report in reports:
         if report.rejects_path is not None:
             typer.echo(

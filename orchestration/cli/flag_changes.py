@@ -12,9 +12,9 @@ from holds_core.flags.changes import FlagChange, OnOverlap, Wish
 from orchestration.cli import completion
 from orchestration.cli.acting import AsOption, ForOption, acting
 from orchestration.cli.durations import read_duration
-from orchestration.cli.flag_tables import print_facts
 from orchestration.cli.flag_words import as_object, in_full, moment, read_setting, what
 from orchestration.cli.output import JsonOption, print_json
+from orchestration.cli.tables import print_facts
 
 FlagArgument = Annotated[
     str, typer.Argument(metavar="FLAG", help="For example selector.lookahead.", autocompletion=completion.flags)

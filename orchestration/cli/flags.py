@@ -22,10 +22,11 @@ from holds_core.flags.reports import as_csv, as_markdown, as_object
 from holds_core.flags.trail import Entry, read_trail, verify_trail
 from orchestration.cli import completion, flag_changes
 from orchestration.cli.acting import AsOption, Desk, named_database, reading
-from orchestration.cli.flag_tables import print_changes, print_entries, print_facts, print_rows
+from orchestration.cli.flag_tables import print_changes, print_entries, print_rows
 from orchestration.cli.flag_words import as_object as change_object
 from orchestration.cli.flag_words import definition_named, in_full, moment, what
 from orchestration.cli.output import JsonOption, notes, print_json, results, say_left_out
+from orchestration.cli.tables import print_facts, print_table
 from orchestration.database import open_existing_database
 from orchestration.flag_sources import (
     REGISTRY,
@@ -328,7 +329,7 @@ def list_people(person: AsOption = None, json: JsonOption = False) -> None:
                 actor.person, actor.login, kind if actor.is_active else "nobody any more", moment(actor.changed_at),
                 actor.changed_by,
             )  # fmt: skip
-        results.print(table)
+        print_table(table)
 
 
 @actors_app.command("remove")

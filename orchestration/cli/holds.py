@@ -11,7 +11,7 @@ from uuid import UUID
 
 import typer
 from psycopg.rows import dict_row
-from rich.table import Column, Table
+from rich.table import Table
 
 from holds_core import Hold, HoldClient, HoldNotFoundError
 from holds_core.database.connections import connect
@@ -19,7 +19,8 @@ from holds_core.database.queries import query
 from holds_core.events.spool import default_spool
 from holds_core.sweeper import sweep_holds
 from orchestration.cli import completion
-from orchestration.cli.output import JsonOption, print_json, print_table, results, say_left_out
+from orchestration.cli.output import JsonOption, print_json, say_left_out
+from orchestration.cli.tables import print_facts, print_table
 from orchestration.database import open_existing_database
 
 app = typer.Typer(no_args_is_help=True, help="Look at holds, find double bookings, extend, move, release.")
@@ -62,10 +63,7 @@ def show(hold_id: HoldArgument, json: JsonOption = False) -> None:
     if json:
         print_json(rows[0])
         return
-    table = Table(show_header=False)
-    for name, value in rows[0].items():
-        table.add_row(name, _text(value))
-    results.print(table)
+    print_facts((name, _text(value)) for name, value in rows[0].items())
 
 
 @app.command()
@@ -216,8 +214,7 @@ def _print_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: s
     if not rows:
         typer.echo(nothing)
         return
-    # Ids are for copying: they may break over lines, never be cut.
-    table = Table(*(Column(name, overflow="fold") for name in columns))
+    table = Table(*columns)
     for row in rows:
         table.add_row(*(_text(row[column]) for column in columns))
     print_table(table)

@@ -21,7 +21,7 @@ from holds_core.maintenance import (
 from orchestration.cli import completion
 from orchestration.cli.acting import AsOption, connected
 from orchestration.cli.durations import duration_text, read_duration
-from orchestration.cli.output import JsonOption, print_json
+from orchestration.cli.output import JsonOption, print_json, results
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -150,7 +150,7 @@ def list_windows(
         typer.echo("No known maintenance.")
         return
     for window in windows:
-        typer.echo(
+        results.print(
             f"{window.id}  {_state(window)}\n"
             f"    {_whose(window)}, {_when(window)}, for {duration_text(window.lasts)}\n"
             f"    {window.reason} (added by {window.created_by}, {window.created_at:%Y-%m-%d %H:%M} UTC)"

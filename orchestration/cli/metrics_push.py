@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from rich.table import Column, Table
 from dashboards.pushing.points import RESTAURANTS_VARIABLE, Series, body, read_series
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.tables import print_table
 from orchestration.database import open_database
 from orchestration.errors import MissingExtraError
 
@@ -57,17 +59,11 @@ def push(
 
 
 def _print_series(series: list[Series]) -> None:
-    table = Table(
-        Column("metric", overflow="fold"),
-        Column("tags", overflow="fold"),
-        "kind",
-        Column("points", justify="right"),
-        Column("newest", justify="right"),
-        box=None,
-        pad_edge=False,
-    )
-    for one in series:
-        tags = " ".join(tag for tag in one.tags if not tag.startswith("service:"))
-        kind = one.metric.kind.name.lower()
-        table.add_row(one.metric.name, tags, kind, str(len(one.points)), f"{one.points[-1][1]:,g}")
-    results.print(table)
+    """Print the name of each metric, and its series below it: a name and its tags do not fit beside each other."""
+    for (name, kind), of_metric in groupby(series, lambda one: (one.metric.name, one.metric.kind)):
+        results.print(f"{name} ({kind.name.lower()})", style="bold")
+        table = Table(Column("newest", justify="right"), Column("points", justify="right"), "tags", box=None)
+        for one in of_metric:
+            tags = " ".join(tag for tag in one.tags if not tag.startswith("service:"))
+            table.add_row(f"{one.points[-1][1]:,g}", str(len(one.points)), tags)
+        print_table(table)

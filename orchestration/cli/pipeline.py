@@ -15,10 +15,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.tables import print_facts
 from orchestration.database import open_database, open_existing_database
 from orchestration.dbt import generate_docs, run_dbt
 from orchestration.paths import PROJECT_ROOT, state_dir
@@ -168,16 +168,8 @@ def as_dict(report: PipelineReport) -> dict[str, Any]:
 def print_report(report: PipelineReport) -> None:
     """Print what a pass did, for people."""
     outcome = "succeeded" if report.succeeded else "is blocked" if report.is_blocked else "failed"
-    table = Table(
-        title=f"Pipeline run {report.run_id[:8]} {outcome} after {report.duration_seconds:.1f} s",
-        show_header=False,
-        title_justify="left",
-    )
-    table.add_column()
-    table.add_column()
-    for name, value in summary_rows(report):
-        table.add_row(name, value)
-    results.print(table)
+    title = f"Pipeline run {report.run_id[:8]} {outcome} after {report.duration_seconds:.1f} s"
+    print_facts(summary_rows(report), title)
     _print_findings("What stopped it", report.failures)
     _print_findings("Warnings", report.warnings)
     results.print(f"Full log: {_short(report.log)}", style="dim")

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import psycopg
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
 from holds_core.database.connections import connect
 from holds_core.database.settings import Environment
@@ -25,6 +25,7 @@ from orchestration.cli.acting import AsOption, ForOption, acting, named_database
 from orchestration.cli.flag_changes import EnvironmentOption, OverlapsOption, ReasonOption, UnsafeOption
 from orchestration.cli.flag_words import as_object, definition_named, guardrail_words, moment, what
 from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.tables import print_table
 
 app = typer.Typer(no_args_is_help=True, help="Staged rollout: flags go up by stages, guarded by evidence.")
 
@@ -249,10 +250,10 @@ def _print_status(one: RolloutStatus) -> None:
     state = one.verdict if one.is_running or one.verdict == "finished" else f"not on its way ({one.verdict})"
     results.print(f"{one.flag} in {one.environment}: {state}")
     results.print(f"  {one.stage} % {who} since {moment(one.began_at)}, {left}; stages {stages}")
-    table = Table(*(Column(name, overflow="fold") for name in ("guardrail", "over", "value", "has to be", "verdict")))
+    table = Table("guardrail", "over", "value", "has to be", "verdict")
     for guardrail in one.guardrails:
         table.add_row(*guardrail_words(guardrail), guardrail.verdict, style=_COLOURS.get(guardrail.verdict))
-    results.print(table)
+    print_table(table)
     if one.next_stage is not None:
         needs = "can be asked for: holdwatch rollout advance" if not one.missing else "needs:"
         results.print(f"  The next stage, {one.next_stage} %, {needs}")
