@@ -20,8 +20,8 @@ from holds_core.database.connections import connect
 from orchestration.cli.dashboards_push import push
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.cli.preview import preview
-from orchestration.cli.tables import print_table
-from orchestration.database import open_database
+from orchestration.cli.progress import open_database, working
+from orchestration.cli.tables import print_beside, print_table
 from orchestration.paths import PROJECT_ROOT
 
 app = typer.Typer(
@@ -47,8 +47,9 @@ def build(directory: DirectoryOption = None, json: JsonOption = False) -> None:
 
     Example: holdwatch dashboards build --directory build/dashboards
     """
-    changed = dashboards.differences(directory)
-    paths = dashboards.write(directory)
+    with working("generating"):
+        changed = dashboards.differences(directory)
+        paths = dashboards.write(directory)
     if json:
         print_json({"files": [str(path) for path in paths], "changed": changed})
         return
@@ -98,7 +99,8 @@ def check(
             connection=connection,
         )
         for one in chosen:
-            result = one.run(material)
+            with working(f"checking {one.name}"):
+                result = one.run(material)
             done.append((one, result))
             if not json:
                 _print_result(one, result)
@@ -139,11 +141,11 @@ def _print_result(one: Check, result: CheckResult) -> None:
         said, what = "FOUND", f"{counted(len(result.findings), 'finding')} in {result.looked_at}"
     else:
         said, what = "ok", f"{result.looked_at}: {one.purpose}"
-    results.print(f"{one.name:<{_NAME_WIDTH}} {said:<8} {what}", soft_wrap=True)
+    print_beside(f"{one.name:<{_NAME_WIDTH}} {said}", what, _NAME_WIDTH + 10)
     for finding in result.findings:
-        results.print(f"  {finding}", soft_wrap=True)
+        results.print(f"  {finding}")
     for note in result.notes:
-        notes.print(f"  {note}", soft_wrap=True)
+        notes.print(f"  {note}")
 
 
 def _as_json(one: Check, result: CheckResult) -> dict[str, Any]:

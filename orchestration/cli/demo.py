@@ -14,9 +14,10 @@ from holds_core.database.connections import connect
 from holds_core.enforcement import enforcement_problems
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.cli.pipeline import as_dict, pipeline_progress, print_report
+from orchestration.cli.progress import open_database
 from orchestration.cli.soak import print_summary, refuse_prod, run_with_progress
 from orchestration.cli.tables import print_table
-from orchestration.database import Database, open_database
+from orchestration.database import Database
 from orchestration.paths import PROJECT_ROOT, REPORT_FILE, state_dir
 from orchestration.pipeline import PipelineReport, run_pipeline
 from orchestration.soak.run import SoakSummary

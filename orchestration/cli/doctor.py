@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.cli.output import JsonOption, print_json
+from orchestration.cli.progress import working
 from orchestration.cli.tables import print_table
 from orchestration.doctor import State, as_rows, examine
 
@@ -20,7 +21,8 @@ def doctor(json: JsonOption = False) -> None:
 
     Example: holdwatch doctor
     """
-    diagnoses = examine()
+    with working("looking at everything"):
+        diagnoses = examine()
     failed = [one for one in diagnoses if one.state is State.FAILED]
     if json:
         print_json({"is_well": not failed, "checks": as_rows(diagnoses)})

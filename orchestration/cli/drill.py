@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 
 from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.progress import open_existing_database
 from orchestration.cli.soak import refuse_prod
 from orchestration.cli.tables import print_table
-from orchestration.database import open_existing_database
 from orchestration.drills.kill_switch import SEEN, KillSwitchReport, run_kill_switch_drill
 from orchestration.drills.run import STEPS, Drill, DrillReport, Step, run_drill
 

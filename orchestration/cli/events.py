@@ -35,8 +35,8 @@ from holds_core.events.spool import REJECTED, default_spool
 from holds_core.events.sync import SyncReport, sync_events
 from holds_core.events.types import EventType
 from orchestration.cli.output import JsonOption, notes, print_json
+from orchestration.cli.progress import open_database, open_existing_database, working
 from orchestration.cli.tables import print_table
-from orchestration.database import open_database, open_existing_database
 from orchestration.errors import MissingExtraError
 from orchestration.paths import state_dir
 
@@ -238,7 +238,7 @@ def drain(json: JsonOption = False) -> None:
     Example: holdwatch events drain
     """
     spool = default_spool()
-    with open_existing_database() as database, connect(database.url) as connection:
+    with open_existing_database() as database, connect(database.url) as connection, working("draining the spool"):
         report = spool.drain(connection)
     if json:
         print_json({"directory": str(spool.directory), **asdict(report)})

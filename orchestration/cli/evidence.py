@@ -15,9 +15,9 @@ from rich.table import Table
 from holds_core.database.connections import connect
 from holds_core.database.migrations import stored_environment
 from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.progress import open_database
 from orchestration.cli.soak import refuse_prod
 from orchestration.cli.tables import print_table
-from orchestration.database import open_database
 from orchestration.evidence.page import Setting, page
 from orchestration.evidence.verify import Verification, verify
 from orchestration.paths import PROJECT_ROOT, state_dir

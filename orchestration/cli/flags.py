@@ -26,8 +26,8 @@ from orchestration.cli.flag_tables import print_changes, print_entries, print_ro
 from orchestration.cli.flag_words import as_object as change_object
 from orchestration.cli.flag_words import definition_named, in_full, moment, what
 from orchestration.cli.output import JsonOption, notes, print_json, results, say_left_out
+from orchestration.cli.progress import open_existing_database
 from orchestration.cli.tables import print_facts, print_table
-from orchestration.database import open_existing_database
 from orchestration.flag_sources import (
     REGISTRY,
     all_sources,
@@ -217,7 +217,7 @@ def verify(
 
     Example: holdwatch flags verify
 
-    Example: holdwatch flags verify --head 128:6f1b…
+    Example: holdwatch flags verify --head "$(cat trail-head.txt)"
     """
     anchor = None if head is None else _anchor(head)
     with reading(person) as desk:

@@ -20,8 +20,8 @@ from holds_core.events.spool import default_spool
 from holds_core.sweeper import sweep_holds
 from orchestration.cli import completion
 from orchestration.cli.output import JsonOption, print_json, say_left_out
+from orchestration.cli.progress import open_existing_database, working
 from orchestration.cli.tables import print_facts, print_table
-from orchestration.database import open_existing_database
 
 app = typer.Typer(no_args_is_help=True, help="Look at holds, find double bookings, extend, move, release.")
 
@@ -166,7 +166,11 @@ def sweep(json: JsonOption = False) -> None:
 
     Example: holdwatch holds sweep
     """
-    with open_existing_database() as database, connect(database.url) as connection:
+    with (
+        open_existing_database() as database,
+        connect(database.url) as connection,
+        working("ending holds and looking for double bookings"),
+    ):
         report = sweep_holds(connection, default_spool())
     if json:
         print_json(asdict(report))
@@ -200,6 +204,7 @@ def _rows(name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
         open_existing_database() as database,
         connect(database.url) as connection,
         connection.cursor(row_factory=dict_row) as cursor,
+        working("asking the database"),
     ):
         return cursor.execute(query(name), parameters).fetchall()
 

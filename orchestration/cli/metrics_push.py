@@ -11,8 +11,8 @@ from rich.table import Column, Table
 from dashboards.pushing.points import RESTAURANTS_VARIABLE, Series, body, read_series
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.progress import open_database, working
 from orchestration.cli.tables import print_table
-from orchestration.database import open_database
 from orchestration.errors import MissingExtraError
 
 
@@ -33,7 +33,9 @@ def push(
     Gauges are of this minute, counts of each whole minute of the last 55. DD_API_KEY holds the API key, DD_SITE the
     site (datadoghq.com unless set). Reads as analytics_reader.
 
-    Example: DD_SITE=datadoghq.eu holdwatch metrics push
+    Example: holdwatch metrics push --dry-run
+
+    Example: DD_API_KEY=… DD_SITE=datadoghq.eu holdwatch metrics push
     """
     try:
         from dashboards.pushing.datadog_api import DatadogSettings  # noqa: PLC0415  optional
@@ -42,10 +44,11 @@ def push(
         raise MissingExtraError("dashboards", "Sending series to Datadog") from error
     # Before the database is asked, and not for a dry run, which needs no key.
     settings = None if dry_run else DatadogSettings.from_environ(with_app_key=False)
-    with open_database(migrated=False) as database, connect(database.url) as connection:
+    with open_database(migrated=False) as database, connect(database.url) as connection, working("reading the views"):
         series = read_series(connection, restaurants=restaurants)
     if settings is not None:
-        sent = send_series(settings, series)
+        with working(f"sending to {settings.url}"):
+            sent = send_series(settings, series)
         if json:
             print_json({"sent": True, "series": sent.series, "points": sent.points, "batches": sent.batches})
         else:

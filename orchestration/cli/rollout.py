@@ -25,6 +25,7 @@ from orchestration.cli.acting import AsOption, ForOption, acting, named_database
 from orchestration.cli.flag_changes import EnvironmentOption, OverlapsOption, ReasonOption, UnsafeOption
 from orchestration.cli.flag_words import as_object, definition_named, guardrail_words, moment, what
 from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.progress import working
 from orchestration.cli.tables import print_table
 
 app = typer.Typer(no_args_is_help=True, help="Staged rollout: flags go up by stages, guarded by evidence.")
@@ -60,7 +61,7 @@ def status(
         found = read_rollouts(desk.connection, flag=flag)
     for environment, url in others:
         try:
-            with connect(url) as connection:
+            with working(f"asking {environment}"), connect(url) as connection:
                 found += read_rollouts(connection, flag=flag, environment=environment)
         except (psycopg.Error, HoldsError) as error:
             notes.print(f"{environment} cannot be asked: {first_line(error)}")
@@ -218,7 +219,7 @@ def _rollout(connection: psycopg.Connection[Any], flag: str, environment: Enviro
 
 
 def _evidence_from(flag: str, environment: Environment, url: str) -> RolloutStatus:
-    with connect(url) as connection:
+    with working(f"asking {environment}"), connect(url) as connection:
         return _rollout(connection, flag, environment)
 
 

@@ -17,8 +17,9 @@ from holds_core.database.migrations import stored_environment
 from holds_core.database.queries import query
 from holds_core.database.settings import Environment
 from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.progress import open_database
 from orchestration.cli.tables import print_table
-from orchestration.database import Database, open_database
+from orchestration.database import Database
 from orchestration.errors import ProdRefusedError
 from orchestration.paths import state_dir
 from orchestration.soak.ramp import Step, run_ramp

@@ -86,6 +86,11 @@ def _print_value(name: str, value: str, beside: int, style: str | Style) -> None
         if name:
             results.print(f"{'':{_INDENT}}{name}", style=style)
         name, beside = "", 2 * _INDENT
-    for number, line in enumerate(wrapped(value, results.width - beside)):
-        lead = f"{'':{_INDENT}}{'' if number else name}"
-        results.print(f"{lead:<{beside}}{line}", style=style, soft_wrap=True)
+    print_beside(f"{'':{_INDENT}}{name}", value, beside, style)
+
+
+def print_beside(name: str, value: str, beside: int, style: str | Style = "") -> None:
+    """Print a value from a column on, all of its lines, with its name before the first."""
+    for line in wrapped(value, max(1, results.width - beside)) if results.is_width_known else [value]:
+        results.print(f"{name:<{beside}}{line}", style=style, soft_wrap=True)
+        name = ""
