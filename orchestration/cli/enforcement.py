@@ -59,7 +59,7 @@ def status(json: JsonOption = False) -> None:
     if found.unenforced_window_count:
         typer.echo(
             f"Live windows beside the constraint: {found.unenforced_window_count}, overlapping others "
-            f"{found.overlap_count} times. List them with: holdwatch holds conflicts"
+            f"{found.overlap_count} times.\nList them with: holdwatch holds conflicts"
         )
 
 

@@ -34,7 +34,7 @@ from holds_core.events.record import Event, record_event
 from holds_core.events.spool import REJECTED, default_spool
 from holds_core.events.sync import SyncReport, sync_events
 from holds_core.events.types import EventType
-from orchestration.cli.output import JsonOption, notes, print_json
+from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.cli.progress import open_database, open_existing_database, working
 from orchestration.cli.tables import print_table
 from orchestration.errors import MissingExtraError
@@ -319,7 +319,7 @@ def _print_table(reports: list[ImportReport]) -> None:
     print_table(table)
     for report in reports:
         if report.rejects_path is not None:
-            typer.echo(
+            results.print(
                 f"\n{report.rejected:,} rejected, each with its reason: {report.rejects_path}\n"
                 "Mend what is under `line` there, put it into a file of the same kind as it came from, and import that."
             )

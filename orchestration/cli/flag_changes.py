@@ -65,8 +65,8 @@ def request(
 
     Example: holdwatch flags request selector.lookahead 10% --reason "first stage" --as ann
 
-    Example: holdwatch flags request selector.combinations off --restaurant 6e0c6a3e-6f5e-4b57-9c1e-3f3a5a7c9d10 --reason
-    "they seat by hand" --as ann
+    Example: holdwatch flags request selector.combinations off --restaurant 6e0c6a3e-6f5e-4b57-9c1e-3f3a5a7c9d10
+    --reason "they seat by hand" --as ann
     """
     wish = Wish(
         setting=read_setting(flag, value),
