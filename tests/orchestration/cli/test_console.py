@@ -233,7 +233,7 @@ def test_whoever_waits_is_told_what_for(
     double_booked: list[str], connection: psycopg.Connection, tmp_path: Path
 ) -> None:
     """On the terminal, while standard output, which goes elsewhere, gets the answer alone."""
-    program = [Path(sys.executable).with_name("holdwatch"), "holds", "list", "--json"]
+    program = [str(Path(sys.executable).with_name("holdwatch")), "holds", "list", "--json"]
     terminal, its_end = pty.openpty()
     connection.execute("begin; lock table holds.table_holds")
     with (
