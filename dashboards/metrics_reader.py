@@ -20,7 +20,7 @@ from dashboards.exposition import statement
 from dashboards.reader import become_reader
 from holds_core.database.connections import connect
 from holds_core.database.severing import severed_after
-from holds_core.errors import HoldsError
+from holds_core.errors import HoldsError, first_line
 
 _log = logging.getLogger("dashboards")
 
@@ -93,7 +93,7 @@ class MetricsReader:
         except (HoldsError, psycopg.Error) as error:
             self._disconnect()
             if was_well:
-                _log.warning("Nothing can be read, so there are no series: %s", str(error).strip().splitlines()[0])
+                _log.warning("Nothing can be read, so there are no series: %s", first_line(error))
         else:
             if not was_well:
                 _log.warning("The database answers again.")

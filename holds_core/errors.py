@@ -30,6 +30,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import NoReturn
@@ -40,6 +41,13 @@ from holds_core.models import ConflictingWindow
 
 NO_OVERLAP_CONSTRAINT = "table_hold_windows_no_overlap"
 IDEMPOTENCY_KEY_CONSTRAINT = "table_holds_idempotency_key"
+
+_DOTTED = re.compile(r"\w+\.\w")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says; PostgreSQL says more than one, and some errors say nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 class HoldsError(Exception):
@@ -273,7 +281,8 @@ def meaning_of(  # noqa: PLR0911  a table, one row a line
 
 def _sentence(*parts: str | None) -> str:
     said = ". ".join(part.rstrip(".") for part in parts if part)
-    return f"{said[:1].upper()}{said[1:]}."
+    # A flag's name is a name, at the beginning of a sentence too.
+    return f"{said}." if _DOTTED.match(said) else f"{said[:1].upper()}{said[1:]}."
 
 
 def translate(error: psycopg.Error) -> HoldsError | None:

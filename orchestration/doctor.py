@@ -14,7 +14,7 @@ import psycopg
 
 from holds_core.database.connections import connect
 from holds_core.database.settings import Settings
-from holds_core.errors import HoldsError
+from holds_core.errors import HoldsError, first_line
 from holds_core.events.spool import EventSpool, default_spool
 from orchestration.diagnosis import Diagnosis, Limits, State
 from orchestration.doctor_database import examine_database
@@ -95,8 +95,9 @@ def _database(limits: Limits) -> Iterator[Diagnosis]:
     try:
         connection = connect(url)
     except psycopg.OperationalError as error:
-        said = str(error).strip().splitlines()[0]
-        yield Diagnosis("database", State.FAILED, said, "Start the server, or mend HOLDWATCH_DATABASE_URL.")
+        yield Diagnosis(
+            "database", State.FAILED, first_line(error), "Start the server, or mend HOLDWATCH_DATABASE_URL."
+        )
         return
     with connection:
         yield from examine_database(connection, limits)

@@ -13,7 +13,7 @@ from holds_core.database.migrations import has_schema, load_migrations, require_
 from holds_core.database.queries import query
 from holds_core.database.settings import Settings
 from holds_core.enforcement import enforcement_problems, enforcement_status
-from holds_core.errors import HoldsError, SchemaBehindError
+from holds_core.errors import HoldsError, SchemaBehindError, first_line
 from holds_core.flags.contradictions import find_contradictions
 from holds_core.flags.evaluation import FlagState
 from holds_core.flags.loading import packaged_definitions
@@ -50,8 +50,9 @@ def _examined(name: str, check: Check, connection: psycopg.Connection, limits: L
         if isinstance(error, _NO_RIGHT) or isinstance(error.__cause__, _NO_RIGHT):
             login = connection.info.user
             return Diagnosis(name, State.SKIPPED, f"the login {login} may not look at this", _AS_THE_OWNER)
-        said = str(error).strip().splitlines()[0]
-        return Diagnosis(name, State.FAILED, said, "Look into the schema first, then into the server's log.")
+        return Diagnosis(
+            name, State.FAILED, first_line(error), "Look into the schema first, then into the server's log."
+        )
 
 
 def _is_ours(connection: psycopg.Connection) -> bool:

@@ -9,7 +9,7 @@ import psycopg
 
 from holds_core.database.connections import connect
 from holds_core.database.settings import Environment
-from holds_core.errors import HoldsError
+from holds_core.errors import HoldsError, first_line
 from holds_core.flags.loading import packaged_definitions
 from holds_core.flags.matrix import Source, read_overrides
 from holds_core.flags.registry import registry
@@ -20,17 +20,27 @@ from orchestration.paths import PROJECT_ROOT
 REGISTRY = PROJECT_ROOT / "docs" / "feature-flags" / "registry.md"
 
 
-def is_registry_current() -> bool:
-    """Tell whether the page is what the definitions make of it."""
-    return REGISTRY.is_file() and REGISTRY.read_text("utf-8") == registry(packaged_definitions())
+def has_registry() -> bool:
+    """Tell whether this is a checkout, which has a place for the page; what pip installs has none."""
+    return REGISTRY.parent.is_dir()
 
 
-def write_registry() -> str:
-    """Bring the page up to date, in a checkout; return its text."""
-    text = registry(packaged_definitions())
-    if REGISTRY.parent.is_dir() and not is_registry_current():
-        REGISTRY.write_text(text, "utf-8")
-    return text
+def is_registry_current(page: str) -> bool:
+    """Tell whether the file has this page."""
+    return REGISTRY.is_file() and REGISTRY.read_text("utf-8") == page
+
+
+def registry_page() -> str:
+    """Return what the definitions make of the page."""
+    return registry(packaged_definitions())
+
+
+def write_registry(page: str) -> bool:
+    """Bring the file up to date where it has a place; tell whether it was written."""
+    is_to_write = has_registry() and not is_registry_current(page)
+    if is_to_write:
+        REGISTRY.write_text(page, "utf-8")
+    return is_to_write
 
 
 def all_sources(
@@ -78,8 +88,8 @@ def _other_source(environment: Environment, url: str) -> Source:
             source = own_source(connection, environment, None)
             serves = read_snapshot(connection).environment
     except (psycopg.Error, HoldsError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return Source(environment, packaged_definitions(), missing=f"cannot be asked: {said}")
+        missing = f"cannot be asked: {first_line(error)}"
+        return Source(environment, packaged_definitions(), missing=missing)
     if serves != environment and not source.overrides:
         missing = f"the database on {host} serves {serves}, and holds nothing of {environment}"
         return Source(environment, packaged_definitions(), missing=missing)

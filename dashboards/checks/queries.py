@@ -26,6 +26,7 @@ from dashboards.checks.macros import All, Choice, TimeRange, expand
 from dashboards.checks.shapes import Query, QueryRun, shape_problem
 from dashboards.errors import MacroError
 from dashboards.reader import become_reader
+from holds_core.errors import first_line
 
 __all__ = ["Query", "QueryReport", "QueryRun", "alert_queries_of", "check_queries", "queries_of", "run_queries"]
 
@@ -275,8 +276,8 @@ class _Session:
         except (MacroError, psycopg.Error) as error:
             if self._snapshot.connection.closed:
                 raise  # The server went away; no query is to blame.
-            said = str(error).strip().splitlines()[0]
-            return self._finding(query, "query-fails", f"For {case}, {time_range}: {said}", "Mend the query.")
+            said = f"For {case}, {time_range}: {first_line(error)}"
+            return self._finding(query, "query-fails", said, "Mend the query.")
         run = QueryRun(query, case, time_range, columns, rows)
         problem = shape_problem(run)
         if problem is not None:

@@ -17,6 +17,7 @@ from dashboards.preview.board import Board, Json, Panel, annotation_sql
 from dashboards.preview.frames import Frame, ShapeError, read_frame
 from dashboards.preview.times import Range, TimeRangeError
 from dashboards.reader import become_reader
+from holds_core.errors import first_line
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ class _Session:
     def _note_problem(self, place: str, error: Exception) -> str:
         if self._connection.closed:
             raise error  # The server went away; no query is to blame.
-        said = str(error).strip().splitlines()[0]
+        said = first_line(error)
         self.problems.append(f"{self._board.title}, {place}: {said}")
         return said
 

@@ -18,6 +18,7 @@ from dashboards.datadog_metrics import SERVICE
 from dashboards.errors import MissingViewsError
 from dashboards.generators.datadog_monitors import MANAGED_TAG, MUTED_TAG
 from dashboards.reader import become_reader
+from holds_core.errors import first_line
 
 Json = dict[str, Any]
 
@@ -83,7 +84,7 @@ def read_maintenance(connection: psycopg.Connection[Any]) -> KnownMaintenance:
             rows = connection.execute(PERIODS).fetchall()
             environments = connection.execute("select environment from analytics.pipeline_freshness").fetchall()
     except psycopg.errors.UndefinedTable as error:
-        raise MissingViewsError(str(error).splitlines()[0]) from error
+        raise MissingViewsError(first_line(error)) from error
     periods = tuple(Maintenance(*row) for row in rows)
     return KnownMaintenance(
         frozenset(str(row[0]) for row in environments) | {one.environment for one in periods}, periods

@@ -22,6 +22,7 @@ from psycopg.rows import tuple_row
 from dashboards.datadog_metrics import METRICS, SERVICE, Kind, Metric
 from dashboards.errors import MissingViewsError
 from dashboards.reader import become_reader
+from holds_core.errors import first_line
 
 STATEMENT_TIMEOUT_SECONDS = 30
 
@@ -228,7 +229,7 @@ def read_series(connection: psycopg.Connection[Any], *, restaurants: bool = Fals
             for source in SOURCES:
                 rows += cursor.execute(source, parameters).fetchall()
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
-        raise MissingViewsError(str(error).splitlines()[0]) from error
+        raise MissingViewsError(first_line(error)) from error
     assert until is not None
     return list(_gathered(rows, until))
 

@@ -290,7 +290,7 @@ def list_changes(
     only_open: bool = True,
     flag: str | None = None,
     change_id: int | None = None,
-    limit: int = 100,
+    limit: int | None = None,
 ) -> list[FlagChange]:
     """Return changes, newest first.
 
@@ -299,7 +299,7 @@ def list_changes(
         only_open: Only those that wait for somebody: for an approval, to be applied, to end, to be reviewed.
         flag: Only this flag's.
         change_id: Only this one.
-        limit: At most so many.
+        limit: At most so many; all of them unless given.
     """
     parameters = {"only_open": only_open, "flag": flag, "change_id": change_id, "limit": limit}
     return _changes(connection, "list_flag_changes", parameters)

@@ -26,7 +26,7 @@ from holds_core.database.connections import connect
 from holds_core.database.queries import query
 from holds_core.database.settings import Environment, Settings
 from holds_core.database.severing import severable, severed_after
-from holds_core.errors import HoldsError, translate
+from holds_core.errors import HoldsError, first_line, translate
 from holds_core.events.record import Event, record_event
 from holds_core.events.types import EventType, Severity
 from holds_core.flags.contradictions import Contradiction, find_contradictions
@@ -332,7 +332,7 @@ class _KeptFlags(Flags):
         if not self._is_outage_said:
             self._is_outage_said = True
             meaning = translate(error) if isinstance(error, psycopg.Error) and error.sqlstate is not None else None
-            why = "" if error is None else f" ({str(meaning or error).strip().splitlines()[0]})"
+            why = "" if error is None else f" ({first_line(meaning or error)})"
             _log.warning("The overrides of feature flags are not available%s: the defaults are in force.", why)
 
 

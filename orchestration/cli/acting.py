@@ -19,7 +19,7 @@ from holds_core.flags.changes import FlagChanges
 from holds_core.flags.loading import packaged_definitions
 from holds_core.flags.snapshot import read_snapshot
 from holds_core.flags.variables import Variables, read_variables
-from orchestration.database import open_existing_database
+from orchestration.cli.progress import open_existing_database, working
 from orchestration.logins import Role, url_of_person
 
 AsOption = Annotated[
@@ -55,16 +55,14 @@ class Desk:
 
 @contextmanager
 def reading(person: str | None) -> Iterator[Desk]:
-    """Open the database to read of flags: as a person, else as whoever its URL names.
+    """Open the database to read of flags: as a person, else as whoever its URL names. Print after the block.
 
     Raises:
         LoginError: No login of that person is known here.
         MigrationError: The database has no flags.
     """
-    with connected(person) as connection:
-        environment = read_snapshot(connection).environment
-        process_environment = _process_environment() or environment
-        yield Desk(connection, environment, process_environment, read_variables(packaged_definitions()))
+    with _at_desk(person) as desk, working("asking the database"):
+        yield desk
 
 
 @contextmanager
@@ -79,11 +77,19 @@ def acting(person: str | None, acting_for: str | None) -> Iterator[FlagChanges]:
         raise FlagAccessError(
             "Say who you are: --as PERSON. Who has no login yet gets one by: holdwatch db grant holds_operator PERSON"
         )
-    with reading(person) as desk:
+    with _at_desk(person) as desk:
         # A variable of this process counts where the process is of the environment that the database serves.
         is_here = desk.process_environment == desk.environment
         variables = desk.variables.settings if is_here else {}
         yield FlagChanges(desk.connection, acting_for=acting_for, variables=variables)
+
+
+@contextmanager
+def _at_desk(person: str | None) -> Iterator[Desk]:
+    with connected(person) as connection:
+        environment = read_snapshot(connection).environment
+        process_environment = _process_environment() or environment
+        yield Desk(connection, environment, process_environment, read_variables(packaged_definitions()))
 
 
 @contextmanager
@@ -107,6 +113,19 @@ def connected(person: str | None) -> Iterator[psycopg.Connection[Any]]:
             own = url_of_person(own, Role.HOLDS_OPERATOR, person, is_embedded=database.is_embedded)
         with connect(own) as connection:
             yield connection
+
+
+def named_database(text: str, option: str) -> tuple[Environment, str]:
+    """Read ENV=URL: which environment's database is where.
+
+    Raises:
+        BadParameter: It is not that, or there is no such environment.
+    """
+    name, _, url = text.partition("=")
+    if name not in [*Environment] or not url:
+        known = ", ".join(Environment)
+        raise typer.BadParameter(f"{name!r} is not ENV=URL, with ENV one of {known}", param_hint=option)
+    return Environment(name), url
 
 
 def _require_schema(connection: psycopg.Connection[Any]) -> None:

@@ -83,7 +83,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, _stop)
     try:
         try:
-            app()
+            app(prog_name="holdwatch")
         finally:
             # What is printed last may find the reader gone or the disk full; Python would say so in a traceback.
             if sys.stdout is not None:

@@ -26,6 +26,12 @@ def flags(incomplete: str) -> list[tuple[str, str]]:
     ]
 
 
+def staged_flags(incomplete: str) -> list[tuple[str, str]]:
+    """Return the flags that go up by stages, and begin so."""
+    definitions = packaged_definitions()
+    return [(name, said) for name, said in flags(incomplete) if definitions[name].rollout is not None]
+
+
 def restaurants(incomplete: str) -> list[str]:
     """Return the restaurants with holds that begin so; none unless the database is up already, and answers at once."""
     if _HEXADECIMAL.fullmatch(incomplete) is None:

@@ -20,7 +20,8 @@ from holds_core.database.connections import connect
 from orchestration.cli.dashboards_push import push
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.cli.preview import preview
-from orchestration.database import open_database
+from orchestration.cli.progress import open_database, working
+from orchestration.cli.tables import print_beside, print_table
 from orchestration.paths import PROJECT_ROOT
 
 app = typer.Typer(
@@ -46,16 +47,18 @@ def build(directory: DirectoryOption = None, json: JsonOption = False) -> None:
 
     Example: holdwatch dashboards build --directory build/dashboards
     """
-    changed = dashboards.differences(directory)
-    paths = dashboards.write(directory)
+    with working("generating"):
+        changed = dashboards.differences(directory)
+        paths = dashboards.write(directory)
     if json:
         print_json({"files": [str(path) for path in paths], "changed": changed})
         return
-    table = Table(Column("file", overflow="fold"), Column("bytes", justify="right"), box=None)
+    table = Table("file", Column("bytes", justify="right"), box=None, pad_edge=False)
     target = DASHBOARDS_DIR if directory is None else directory
     for path in paths:
         table.add_row(path.relative_to(target).as_posix(), str(path.stat().st_size))
-    results.print(f"Files in {target}:", table)
+    results.print(f"Files in {target}:")
+    print_table(table)
     notes.print(f"{len(paths)} files are up to date; {len(changed)} changed." if changed else "Nothing had changed.")
 
 
@@ -96,7 +99,8 @@ def check(
             connection=connection,
         )
         for one in chosen:
-            result = one.run(material)
+            with working(f"checking {one.name}"):
+                result = one.run(material)
             done.append((one, result))
             if not json:
                 _print_result(one, result)
@@ -137,11 +141,11 @@ def _print_result(one: Check, result: CheckResult) -> None:
         said, what = "FOUND", f"{counted(len(result.findings), 'finding')} in {result.looked_at}"
     else:
         said, what = "ok", f"{result.looked_at}: {one.purpose}"
-    results.print(f"{one.name:<{_NAME_WIDTH}} {said:<8} {what}", soft_wrap=True)
+    print_beside(f"{one.name:<{_NAME_WIDTH}} {said}", what, _NAME_WIDTH + 10)
     for finding in result.findings:
-        results.print(f"  {finding}", soft_wrap=True)
+        results.print(f"  {finding}")
     for note in result.notes:
-        notes.print(f"  {note}", soft_wrap=True)
+        notes.print(f"  {note}")
 
 
 def _as_json(one: Check, result: CheckResult) -> dict[str, Any]:

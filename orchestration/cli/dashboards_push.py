@@ -16,10 +16,11 @@ from dashboards.pushing.downtimes import KnownMaintenance, read_maintenance
 from dashboards.pushing.plan import Action, Change, Plan
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json, results
-from orchestration.database import open_database
+from orchestration.cli.progress import open_database, working
 from orchestration.errors import MissingExtraError
 
 _SHOWN_DIFFERENCES = 8
+_LOOKING = "looking at what is there"
 _DONE = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted"}
 _TO_DO = {Action.CREATE: "to create", Action.UPDATE: "to update", Action.DELETE: "to delete"}
 _SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.LEFT: "!"}
@@ -74,12 +75,16 @@ def _planned(grafana: str | None, directory: Path, *, downtimes: bool, prune: bo
         raise MissingExtraError("dashboards", "Loading dashboards") from error
     if grafana is not None:
         with GrafanaApi.open(GrafanaSettings.from_environ(grafana)) as grafana_api:
-            yield plan_grafana(grafana_api, directory, prune=prune)
+            with working(_LOOKING):
+                plan = plan_grafana(grafana_api, directory, prune=prune)
+            yield plan
         return
     settings = DatadogSettings.from_environ(with_app_key=True)
     maintenance = _maintenance() if downtimes else None
     with DatadogApi.open(settings) as datadog_api:
-        yield plan_datadog(datadog_api, directory, maintenance, prune=prune)
+        with working(_LOOKING):
+            plan = plan_datadog(datadog_api, directory, maintenance, prune=prune)
+        yield plan
 
 
 def _maintenance() -> KnownMaintenance:
@@ -94,7 +99,8 @@ def _carry_out(plan: Plan, *, quiet: bool) -> list[Change]:
     for change in pending:
         assert change.apply is not None
         try:
-            change.apply()
+            with working(f"{change.kind} {change.name}"):
+                change.apply()
         except PushError as error:
             if done:
                 made = f"{len(done)} of {len(pending)} changes were made before that, and stay"

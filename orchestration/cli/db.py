@@ -10,7 +10,8 @@ from holds_core.database.connections import connect
 from holds_core.database.migrations import change_environment as store_environment
 from holds_core.database.settings import Environment, Settings
 from orchestration.cli.output import JsonOption, notes, print_json
-from orchestration.database import bring_up_to_date, open_database, open_existing_database
+from orchestration.cli.progress import open_database, open_existing_database, working
+from orchestration.database import bring_up_to_date
 from orchestration.errors import ServerError
 from orchestration.logins import LoginError, Role, url_of
 from orchestration.logins import grant as grant_role
@@ -35,7 +36,7 @@ def start(json: JsonOption = False) -> None:
     Example: holdwatch db start
     """
     lease = _embedded()
-    with notes.status("starting the server …"):
+    with working("starting the server"):
         started = lease.keep()
     if json:
         print_json({"was_started": started})
@@ -51,7 +52,8 @@ def stop(json: JsonOption = False) -> None:
     """
     lease = _embedded()
     was_running = lease.server.is_running()
-    is_released = lease.release()
+    with working("stopping the server"):
+        is_released = lease.release()
     if json:
         print_json({"was_running": was_running, "is_running": not is_released})
     elif is_released:
@@ -192,7 +194,7 @@ def migrate(
     with (
         open_database(migrated=False) as database,
         connect(database.url) as connection,
-        notes.status("migrating …"),
+        working("migrating"),
     ):
         report = bring_up_to_date(connection, change_environment or database.environment)
         if change_environment is not None:

@@ -14,8 +14,10 @@ from holds_core.database.connections import connect
 from holds_core.enforcement import enforcement_problems
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.cli.pipeline import as_dict, pipeline_progress, print_report
+from orchestration.cli.progress import open_database
 from orchestration.cli.soak import print_summary, refuse_prod, run_with_progress
-from orchestration.database import Database, open_database
+from orchestration.cli.tables import print_table
+from orchestration.database import Database
 from orchestration.paths import PROJECT_ROOT, REPORT_FILE, state_dir
 from orchestration.pipeline import PipelineReport, run_pipeline
 from orchestration.soak.run import SoakSummary
@@ -152,4 +154,4 @@ def _print_files(files: tuple[Path, ...]) -> None:
         tool = next((tool for tool in ("Datadog", "Prometheus") if tool.lower() in path.parts), "Grafana")
         table.add_row(str(_shown(path)), tool)
     if files:
-        results.print(table)
+        print_table(table)

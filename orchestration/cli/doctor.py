@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
-from orchestration.cli.output import JsonOption, print_json, results
+from orchestration.cli.output import JsonOption, print_json
+from orchestration.cli.progress import working
+from orchestration.cli.tables import print_table
 from orchestration.doctor import State, as_rows, examine
 
 _STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.SKIPPED: "dim"}
@@ -19,14 +21,16 @@ def doctor(json: JsonOption = False) -> None:
 
     Example: holdwatch doctor
     """
-    diagnoses = examine()
+    with working("looking at everything"):
+        diagnoses = examine()
     failed = [one for one in diagnoses if one.state is State.FAILED]
     if json:
         print_json({"is_well": not failed, "checks": as_rows(diagnoses)})
     else:
-        table = Table("check", "", *(Column(name, overflow="fold") for name in ("found", "what to do")), box=None)
+        table = Table("check", "", "found, and what to do", box=None, pad_edge=False)
         for one in diagnoses:
-            table.add_row(one.check, Text(one.state, style=_STYLES[one.state]), one.found, one.remedy)
-        results.print(table)
+            found = f"{one.found}\n→ {one.remedy}" if one.remedy else one.found
+            table.add_row(one.check, Text(one.state, style=_STYLES[one.state]), found)
+        print_table(table)
     if failed:
         raise typer.Exit(1)

@@ -8,8 +8,9 @@ import typer
 from rich.table import Table
 
 from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.progress import open_existing_database
 from orchestration.cli.soak import refuse_prod
-from orchestration.database import open_existing_database
+from orchestration.cli.tables import print_table
 from orchestration.drills.kill_switch import SEEN, KillSwitchReport, run_kill_switch_drill
 from orchestration.drills.run import STEPS, Drill, DrillReport, Step, run_drill
 
@@ -178,7 +179,7 @@ def _print(report: DrillReport) -> None:
     table.add_column("")
     for step, seconds in report.seconds.items():
         table.add_row(f"{seconds:.1f} s", STEPS[step])
-    results.print(table)
+    print_table(table)
     if report.evaluations is not None:
         results.print(f"Evaluations in a row that had breached when it fired: {report.evaluations}.")
     if report.also_notified:
@@ -197,7 +198,7 @@ def _print_kill_switch(report: KillSwitchReport) -> None:
     for switched, seconds in report.seconds.items():
         for seen, passed in seconds.items():
             table.add_row(f"{passed:.2f} s", f"{switched}: {SEEN[seen]}")
-    results.print(table)
+    print_table(table)
     results.print(f"{report.attempts} holds were asked for of a table that was taken; {report.let_through} got it.")
     _print_verdict(report.problems)
 

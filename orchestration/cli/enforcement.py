@@ -13,6 +13,7 @@ import typer
 
 from holds_core import set_hold_conflict_enforcement
 from holds_core.enforcement import (
+    EnforcementStatus,
     OnOverlap,
     enforcement_problems,
     enforcement_status,
@@ -20,7 +21,8 @@ from holds_core.enforcement import (
 )
 from orchestration.cli import completion
 from orchestration.cli.acting import AsOption, connected
-from orchestration.cli.output import JsonOption, print_json
+from orchestration.cli.output import JsonOption, print_json, results
+from orchestration.cli.progress import working
 
 app = typer.Typer(
     no_args_is_help=True, help="The kill switch of strict conflicts, and the proof that they are in force."
@@ -46,20 +48,18 @@ def status(json: JsonOption = False) -> None:
 
     Example: holdwatch enforcement status
     """
-    with connected(None) as connection:
+    with connected(None) as connection, working("asking the database"):
         found = enforcement_status(connection)
     if json:
         print_json(asdict(found))
         return
-    typer.echo(f"Strict conflicts are {'on: overlapping holds are refused' if found.is_enabled else 'OFF'}.")
-    if found.strict_percentage < 100:
-        typer.echo(f"Rollout: {found.strict_percentage} % of the restaurants; the others record what would be refused.")
+    typer.echo(f"Strict conflicts are {_force(found)}.")
     if found.changed_at is not None:
-        typer.echo(f"Changed {found.changed_at:%Y-%m-%d %H:%M:%S} UTC by {found.changed_by}: {found.reason}")
+        results.print(f"Changed {found.changed_at:%Y-%m-%d %H:%M:%S} UTC by {found.changed_by}: {found.reason}")
     if found.unenforced_window_count:
         typer.echo(
             f"Live windows beside the constraint: {found.unenforced_window_count}, overlapping others "
-            f"{found.overlap_count} times. List them with: holdwatch holds conflicts"
+            f"{found.overlap_count} times.\nList them with: holdwatch holds conflicts"
         )
 
 
@@ -114,7 +114,10 @@ def off(
     if json:
         print_json({"restaurant_id": restaurant, "is_strict": False})
         return
-    typer.echo(f"Strict conflicts are OFF{_for(restaurant)}. Switch back with: holdwatch enforcement on --reason …")
+    whose = "" if restaurant is None else f"--restaurant {restaurant} "
+    typer.echo(
+        f"Strict conflicts are OFF{_for(restaurant)}. Switch back with: holdwatch enforcement on {whose}--reason …"
+    )
 
 
 @app.command()
@@ -125,7 +128,7 @@ def check(json: JsonOption = False) -> None:
 
     Example: holdwatch enforcement check
     """
-    with connected(None) as connection:
+    with connected(None) as connection, working("trying it"):
         problems = enforcement_problems(connection)
     if json:
         print_json({"is_enforced": not problems, "problems": problems})
@@ -141,8 +144,16 @@ def check(json: JsonOption = False) -> None:
 def _operator(reason: str, person: str | None) -> Iterator[psycopg.Connection[Any]]:
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
-    with connected(person) as connection:
+    with connected(person) as connection, working("waiting for holds that are being placed"):
         yield connection
+
+
+def _force(found: EnforcementStatus) -> str:
+    if not found.is_enabled:
+        return "OFF"
+    if found.strict_percentage < 100:
+        return f"on for {found.strict_percentage} % of the restaurants; the others record what would be refused"
+    return "on: overlapping holds are refused"
 
 
 def _for(restaurant: UUID | None) -> str:

@@ -35,7 +35,8 @@ from holds_core.events.spool import REJECTED, default_spool
 from holds_core.events.sync import SyncReport, sync_events
 from holds_core.events.types import EventType
 from orchestration.cli.output import JsonOption, notes, print_json, results
-from orchestration.database import open_database, open_existing_database
+from orchestration.cli.progress import open_database, open_existing_database, working
+from orchestration.cli.tables import print_table
 from orchestration.errors import MissingExtraError
 from orchestration.paths import state_dir
 
@@ -237,7 +238,7 @@ def drain(json: JsonOption = False) -> None:
     Example: holdwatch events drain
     """
     spool = default_spool()
-    with open_existing_database() as database, connect(database.url) as connection:
+    with open_existing_database() as database, connect(database.url) as connection, working("draining the spool"):
         report = spool.drain(connection)
     if json:
         print_json({"directory": str(spool.directory), **asdict(report)})
@@ -315,10 +316,10 @@ def _print_table(reports: list[ImportReport]) -> None:
         table.add_row(report.path.name, *(f"{count:,}" for count in _totals([report]).values()))
     if len(reports) > 1:
         table.add_row("all", *(f"{count:,}" for count in _totals(reports).values()), style="bold")
-    results.print(table)
+    print_table(table)
     for report in reports:
         if report.rejects_path is not None:
-            typer.echo(
+            results.print(
                 f"\n{report.rejected:,} rejected, each with its reason: {report.rejects_path}\n"
                 "Mend what is under `line` there, put it into a file of the same kind as it came from, and import that."
             )

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
 from holds_core.database.connections import connect
 from holds_core.database.migrations import stored_environment
-from orchestration.cli.output import JsonOption, notes, print_json, print_table, results
+from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.progress import open_database
 from orchestration.cli.soak import refuse_prod
-from orchestration.database import open_database
+from orchestration.cli.tables import print_table
 from orchestration.evidence.page import Setting, page
 from orchestration.evidence.verify import Verification, verify
 from orchestration.paths import PROJECT_ROOT, state_dir
@@ -77,7 +78,7 @@ def evidence(
 
 
 def _print(found: Verification) -> None:
-    table = Table(Column("promise", overflow="fold"), "met", Column("found", overflow="fold"))
+    table = Table("promise", "met", "found")
     for one in (*found.promises, *(case for case in found.cases if not case.finding.is_met)):
         table.add_row(one.claim, "yes" if one.finding.is_met else "NO", one.finding.said)
     print_table(table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from holds_core.errors import HoldsError
+from holds_core.errors import HoldsError, first_line
 
 
 def message_of(error: BaseException) -> str | None:
@@ -27,11 +27,6 @@ def message_of(error: BaseException) -> str | None:
             said = None
     # One line: what a server or a library says may have more.
     return None if said is None else " ".join(said.split())
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says; PostgreSQL says more than one."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _of_database(error: psycopg.Error) -> str:

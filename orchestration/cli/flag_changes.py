@@ -11,9 +11,10 @@ from holds_core.database.settings import Environment
 from holds_core.flags.changes import FlagChange, OnOverlap, Wish
 from orchestration.cli import completion
 from orchestration.cli.acting import AsOption, ForOption, acting
-from orchestration.cli.flag_tables import print_facts
-from orchestration.cli.flag_words import as_object, in_full, moment, read_duration, read_setting, what
+from orchestration.cli.durations import read_duration
+from orchestration.cli.flag_words import as_object, in_full, moment, read_setting, what
 from orchestration.cli.output import JsonOption, print_json
+from orchestration.cli.tables import print_facts
 
 FlagArgument = Annotated[
     str, typer.Argument(metavar="FLAG", help="For example selector.lookahead.", autocompletion=completion.flags)
@@ -64,7 +65,8 @@ def request(
 
     Example: holdwatch flags request selector.lookahead 10% --reason "first stage" --as ann
 
-    Example: holdwatch flags request selector.lookahead on --reason x --restaurant 6e0c6a3e-6f5e-4b57-9c1e-3f3a5a7c9d10
+    Example: holdwatch flags request selector.combinations off --restaurant 6e0c6a3e-6f5e-4b57-9c1e-3f3a5a7c9d10
+    --reason "they seat by hand" --as ann
     """
     wish = Wish(
         setting=read_setting(flag, value),

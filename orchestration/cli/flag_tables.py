@@ -11,7 +11,8 @@ from holds_core.flags.changes import FlagChange
 from holds_core.flags.matrix import Row
 from holds_core.flags.trail import Entry
 from orchestration.cli.flag_words import DEFAULT, evidence_in_short, moment, what
-from orchestration.cli.output import print_table, results
+from orchestration.cli.output import results
+from orchestration.cli.tables import print_table
 
 
 def print_rows(rows: Sequence[Row]) -> None:
@@ -19,12 +20,10 @@ def print_rows(rows: Sequence[Row]) -> None:
     for environment, of_environment in groupby(rows, lambda row: row.environment):
         shown = list(of_environment)
         has_marks = any(row.unsafe or row.note for row in shown)
-        columns = ["in force", "because of", "what is said", "since, by", *(["to be looked at"] if has_marks else [])]
+        is_set = any(row.since or row.by for row in shown)
+        columns = ["in force", "because of", "what is said", *(["since, by"] if is_set else [])]
         table = Table(
-            Column("flag", no_wrap=True),
-            *(Column(name, overflow="fold") for name in columns),
-            title=environment,
-            title_justify="left",
+            Column("flag", no_wrap=True), *columns, *(["to be looked at"] if has_marks else []), title=environment
         )
         for row in shown:
             whom = "" if row.restaurant_id is None else f"\n{row.restaurant_id}"
@@ -33,7 +32,7 @@ def print_rows(rows: Sequence[Row]) -> None:
             table.add_row(
                 f"{row.flag}{whom}", row.effective, row.reason.replace("_", " "),
                 "\n".join(f"{layer} {setting}" for layer, setting in said.items() if setting),
-                "\n".join(part for part in (moment(row.since), row.by) if part) or "-",
+                *(["\n".join(part for part in (moment(row.since), row.by) if part) or "-"] if is_set else []),
                 *([marks or "-"] if has_marks else []), style="red" if row.unsafe else None,
             )  # fmt: skip
         print_table(table)
@@ -43,7 +42,7 @@ def print_rows(rows: Sequence[Row]) -> None:
 
 def print_entries(entries: Sequence[Entry]) -> None:
     """Print entries of the trail."""
-    table = Table("#", "at", Column("what", no_wrap=True), *(Column(name, overflow="fold") for name in ("by", "why")))
+    table = Table("#", "at", Column("what", no_wrap=True), *(Column(name) for name in ("by", "why")))
     for entry in entries:
         where = "" if entry.environment is None else f" in {entry.environment}"
         change = "" if entry.change_id is None else f" (change {entry.change_id})"
@@ -66,7 +65,7 @@ def print_entries(entries: Sequence[Entry]) -> None:
 
 def print_changes(changes: Iterable[FlagChange]) -> None:
     """Print changes; in red those that one person has made alone."""
-    columns = (Column("change", no_wrap=True), Column("what, and why", overflow="fold"), "asked for by", "until")
+    columns = (Column("change", no_wrap=True), Column("what, and why"), "asked for by", "until")
     table = Table(*columns)
     for change in changes:
         state = f"{change.state}, break-glass" if change.is_break_glass else change.state
@@ -76,11 +75,3 @@ def print_changes(changes: Iterable[FlagChange]) -> None:
             moment(change.expires_at), style="red" if change.is_break_glass else None,
         )  # fmt: skip
     print_table(table)
-
-
-def print_facts(facts: Iterable[tuple[str, str]]) -> None:
-    """Print what is to be said of one thing, a line each."""
-    table = Table(show_header=False)
-    for name, value in facts:
-        table.add_row(name, value)
-    results.print(table)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -15,9 +13,9 @@ from holds_core.flags.loading import packaged_definitions
 from holds_core.flags.model import FlagDefinition, Measure
 from holds_core.flags.rollouts import GuardrailSpan, GuardrailVerdict, JudgedGuardrail, RolloutStatus
 from holds_core.flags.values import Setting, parse_setting
+from orchestration.cli.suggestions import closest, meant
 
 DEFAULT = "default"
-_DURATION = re.compile(r"(\d{1,6})\s*(m|h|d)")
 _JUDGED = {
     "rollout": "worked out by the database, {at}: {status.stage} % since {since}",
     "rollback": "worked out by the database, {at}: {status.stage} % since {since}",
@@ -25,7 +23,6 @@ _JUDGED = {
     "{status.stage} % since {since}, {at}",
 }
 """What evidence of rollouts says, by where it comes from."""
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 def definition_named(flag: str) -> FlagDefinition:
@@ -36,9 +33,8 @@ def definition_named(flag: str) -> FlagDefinition:
     """
     definitions = packaged_definitions()
     if flag not in definitions:
-        near = difflib.get_close_matches(flag, definitions, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(definitions)}"
-        raise typer.BadParameter(f"there is no flag {flag}; {hint}", param_hint="FLAG")
+        hint = meant(closest(flag, [*definitions])) or f" There are {', '.join(definitions)}."
+        raise typer.BadParameter(f"there is no flag {flag}.{hint}", param_hint="FLAG")
     return definitions[flag]
 
 
@@ -58,18 +54,6 @@ def read_setting(flag: str, value: str) -> Setting | None:
     if (problem := definition.problem_of(setting)) is not None:
         raise typer.BadParameter(f"{flag}: {problem}", param_hint="VALUE")
     return setting
-
-
-def read_duration(text: str, name: str) -> timedelta:
-    """Read a duration such as 30m, 12h or 7d.
-
-    Raises:
-        BadParameter: It is none.
-    """
-    found = _DURATION.fullmatch(text.strip().lower())
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is no duration such as 30m, 12h or 7d", param_hint=name)
-    return int(found[1]) * _UNITS[found[2]]
 
 
 def moment(at: datetime | None) -> str:

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from holds_core.database.connections import connect
-from holds_core.database.settings import Environment
+from holds_core.errors import HoldsError
 from holds_core.flags.actors import list_actors, set_actor
 from holds_core.flags.changes import FlagChanges, list_changes, tend_flags
 from holds_core.flags.loading import packaged_definitions
@@ -21,13 +21,22 @@ from holds_core.flags.registry import rollout_text
 from holds_core.flags.reports import as_csv, as_markdown, as_object
 from holds_core.flags.trail import Entry, read_trail, verify_trail
 from orchestration.cli import completion, flag_changes
-from orchestration.cli.acting import AsOption, Desk, reading
-from orchestration.cli.flag_tables import print_changes, print_entries, print_facts, print_rows
+from orchestration.cli.acting import AsOption, Desk, named_database, reading
+from orchestration.cli.flag_tables import print_changes, print_entries, print_rows
 from orchestration.cli.flag_words import as_object as change_object
 from orchestration.cli.flag_words import definition_named, in_full, moment, what
-from orchestration.cli.output import JsonOption, notes, print_json, results
-from orchestration.database import open_existing_database
-from orchestration.flag_sources import REGISTRY, all_sources, is_registry_current, own_source, write_registry
+from orchestration.cli.output import JsonOption, notes, print_json, results, say_left_out
+from orchestration.cli.progress import open_existing_database
+from orchestration.cli.tables import print_facts, print_table
+from orchestration.flag_sources import (
+    REGISTRY,
+    all_sources,
+    has_registry,
+    is_registry_current,
+    own_source,
+    registry_page,
+    write_registry,
+)
 from orchestration.paths import PROJECT_ROOT
 
 app = typer.Typer(no_args_is_help=True, help="Feature flags: what they are, and changes that take two people.")
@@ -121,7 +130,7 @@ def audit(
 
     Example: holdwatch flags audit --format markdown --database staging=postgresql://reader@staging-db/holdwatch
     """
-    others = [_named_database(text) for text in database or []]
+    others = [named_database(text, "--database") for text in database or []]
     with reading(person) as desk:
         sources = all_sources(desk.connection, desk.variables, desk.process_environment, others)
     rows = build_matrix(sources, _today())
@@ -142,6 +151,7 @@ def pending(
     change_id: Annotated[int | None, typer.Argument(metavar="ID", help="Show this change in full.")] = None,
     flag: OnlyFlagOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
     person: AsOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -156,14 +166,17 @@ def pending(
             found = [FlagChanges(desk.connection).show(change_id)]
         else:
             found = list_changes(desk.connection, only_open=not everything, flag=flag)
+    shown = found[:limit]
+    left_out = len(found) - len(shown)
     if json:
-        print_json({"changes": [change_object(change) for change in found]})
+        print_json({"changes": [change_object(change) for change in shown], "left_out": left_out})
     elif change_id is not None:
         print_facts(in_full(found[0]))
     elif not found:
         typer.echo("Nothing waits.")
     else:
-        print_changes(found)
+        print_changes(shown)
+        say_left_out(left_out, "changes")
 
 
 @app.command()
@@ -178,11 +191,14 @@ def trail(
     Example: holdwatch flags trail --flag holds.strictConflicts
     """
     with reading(person) as desk:
-        entries = [entry for entry in read_trail(desk.connection) if flag in (None, entry.flag)][-limit:]
+        found = [entry for entry in read_trail(desk.connection) if flag in (None, entry.flag)]
+    entries = found[-limit:]
+    left_out = len(found) - len(entries)
     if json:
-        print_json({"entries": [_entry_object(entry) for entry in entries]})
+        print_json({"entries": [_entry_object(entry) for entry in entries], "left_out": left_out})
     else:
         print_entries(entries)
+        say_left_out(left_out, "entries, all of them older,")
 
 
 @app.command()
@@ -201,7 +217,7 @@ def verify(
 
     Example: holdwatch flags verify
 
-    Example: holdwatch flags verify --head 128:6f1b…
+    Example: holdwatch flags verify --head "$(cat trail-head.txt)"
     """
     anchor = None if head is None else _anchor(head)
     with reading(person) as desk:
@@ -277,9 +293,10 @@ def registry(
     Example: holdwatch flags registry --check
     """
     shown = REGISTRY.relative_to(PROJECT_ROOT)
-    was_current = is_registry_current()
-    if not was_current and not check:
-        write_registry()
+    if not has_registry():
+        raise HoldsError(f"There is no place for {shown} here: it is a page of a checkout, and this is none.")
+    page = registry_page()
+    was_current = is_registry_current(page) if check else not write_registry(page)
     if json:
         print_json({"file": shown, "was_current": was_current, "is_written": not was_current and not check})
     elif was_current:
@@ -312,7 +329,7 @@ def list_people(person: AsOption = None, json: JsonOption = False) -> None:
                 actor.person, actor.login, kind if actor.is_active else "nobody any more", moment(actor.changed_at),
                 actor.changed_by,
             )  # fmt: skip
-        results.print(table)
+        print_table(table)
 
 
 @actors_app.command("remove")
@@ -340,15 +357,6 @@ def _today() -> date:
 def _own_rows(desk: Desk) -> list[Row]:
     variables = desk.variables if desk.environment == desk.process_environment else None
     return build_matrix([own_source(desk.connection, desk.environment, variables)], _today())
-
-
-def _named_database(text: str) -> tuple[Environment, str]:
-    name, _, url = text.partition("=")
-    if name not in [*Environment] or not url:
-        raise typer.BadParameter(
-            f"{name!r} is not ENV=URL, with ENV one of {', '.join(Environment)}", param_hint="--database"
-        )
-    return Environment(name), url
 
 
 def _facts(definition: FlagDefinition) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import typer
 from psycopg.rows import dict_row
-from rich.table import Column, Table
+from rich.table import Table
 
 from holds_core import Hold, HoldClient, HoldNotFoundError
 from holds_core.database.connections import connect
@@ -19,8 +19,9 @@ from holds_core.database.queries import query
 from holds_core.events.spool import default_spool
 from holds_core.sweeper import sweep_holds
 from orchestration.cli import completion
-from orchestration.cli.output import JsonOption, print_json, print_table, results
-from orchestration.database import open_existing_database
+from orchestration.cli.output import JsonOption, print_json, say_left_out
+from orchestration.cli.progress import open_existing_database, working
+from orchestration.cli.tables import print_facts, print_table
 
 app = typer.Typer(no_args_is_help=True, help="Look at holds, find double bookings, extend, move, release.")
 
@@ -42,11 +43,12 @@ def list_holds(
 
     Example: holdwatch holds list --status confirmed --limit 50
     """
-    rows = _rows("list_holds", {"restaurant_id": restaurant, "status": status, "limit": limit})
+    rows, has_more = _rows_within(limit, "list_holds", {"restaurant_id": restaurant, "status": status})
     if json:
-        print_json({"holds": rows})
+        print_json({"holds": rows, "has_more": has_more})
     else:
         _print_rows(rows, ("id", "status", "table_count", "starts_at", "ends_at", "expires_at"), "No holds.")
+        say_left_out(None if has_more else 0, "holds")
 
 
 @app.command()
@@ -61,10 +63,7 @@ def show(hold_id: HoldArgument, json: JsonOption = False) -> None:
     if json:
         print_json(rows[0])
         return
-    table = Table(show_header=False)
-    for name, value in rows[0].items():
-        table.add_row(name, _text(value))
-    results.print(table)
+    print_facts((name, _text(value)) for name, value in rows[0].items())
 
 
 @app.command()
@@ -83,14 +82,15 @@ def conflicts(
     Example: holdwatch holds conflicts --since 2030-01-31
     """
     if since is None:
-        rows = _rows("double_bookings", {"limit": limit})
+        rows, has_more = _rows_within(limit, "double_bookings", {})
     else:
-        rows = _rows("double_bookings_since", {"since": since.replace(tzinfo=UTC), "limit": limit})
+        rows, has_more = _rows_within(limit, "double_bookings_since", {"since": since.replace(tzinfo=UTC)})
     if json:
-        print_json({"double_bookings": rows})
+        print_json({"double_bookings": rows, "has_more": has_more})
     else:
         columns = ("table_id", "first_hold_id", "second_hold_id", "overlap_starts_at", "overlap_ends_at")
         _print_rows(rows, columns, "No double bookings.")
+        say_left_out(None if has_more else 0, "double bookings")
     if rows:
         raise typer.Exit(1)
 
@@ -166,7 +166,11 @@ def sweep(json: JsonOption = False) -> None:
 
     Example: holdwatch holds sweep
     """
-    with open_existing_database() as database, connect(database.url) as connection:
+    with (
+        open_existing_database() as database,
+        connect(database.url) as connection,
+        working("ending holds and looking for double bookings"),
+    ):
         report = sweep_holds(connection, default_spool())
     if json:
         print_json(asdict(report))
@@ -200,16 +204,22 @@ def _rows(name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
         open_existing_database() as database,
         connect(database.url) as connection,
         connection.cursor(row_factory=dict_row) as cursor,
+        working("asking the database"),
     ):
         return cursor.execute(query(name), parameters).fetchall()
+
+
+def _rows_within(limit: int, name: str, parameters: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """Return at most so many rows, and whether there are more: to count them might take a look at millions."""
+    rows = _rows(name, parameters | {"limit": limit + 1})
+    return rows[:limit], len(rows) > limit
 
 
 def _print_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -> None:
     if not rows:
         typer.echo(nothing)
         return
-    # Ids are for copying: they may break over lines, never be cut.
-    table = Table(*(Column(name, overflow="fold") for name in columns))
+    table = Table(*columns)
     for row in rows:
         table.add_row(*(_text(row[column]) for column in columns))
     print_table(table)

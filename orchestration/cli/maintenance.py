@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any
@@ -21,7 +20,8 @@ from holds_core.maintenance import (
 )
 from orchestration.cli import completion
 from orchestration.cli.acting import AsOption, connected
-from orchestration.cli.output import JsonOption, print_json
+from orchestration.cli.durations import duration_text, read_duration
+from orchestration.cli.output import JsonOption, print_json, results
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,19 +31,7 @@ app = typer.Typer(
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?")
 _TIME_FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"]
-
-
-def _duration(text: str) -> timedelta:
-    match = _DURATION.fullmatch(text)
-    if not text or match is None:
-        raise typer.BadParameter(f"{text!r} is no duration such as 2h, 90m or 1h30m")
-    days, hours, minutes = (int(number or 0) for number in match.groups())
-    try:
-        return timedelta(days=days, hours=hours, minutes=minutes)
-    except OverflowError:
-        raise typer.BadParameter(f"{text!r} is longer than any calendar") from None
 
 
 def _time_of_day(text: str) -> time:
@@ -57,7 +45,7 @@ def _time_of_day(text: str) -> time:
 def add(
     reason: Annotated[str, typer.Option(help="Why; whoever looks for an alert that did not come reads it.")],
     lasts: Annotated[
-        timedelta | None, typer.Option("--for", parser=_duration, metavar="2h", help="How long: 2h, 90m, 1h30m.")
+        timedelta | None, typer.Option("--for", parser=read_duration, metavar="2h", help="How long: 2h, 90m, 1h30m.")
     ] = None,
     starts_at: Annotated[
         datetime | None,
@@ -136,7 +124,9 @@ def add(
     if json:
         print_json(_as_json(window))
         return
-    typer.echo(f"Known from now on: maintenance of {_whose(window)}, {_when(window)}, for {_length(window.lasts)}.")
+    typer.echo(
+        f"Known from now on: maintenance of {_whose(window)}, {_when(window)}, for {duration_text(window.lasts)}."
+    )
     remedy = "" if window.is_over else f" To end it: holdwatch maintenance end {window.id}"
     typer.echo(f"It is {_state(window)}.{remedy}")
 
@@ -160,9 +150,9 @@ def list_windows(
         typer.echo("No known maintenance.")
         return
     for window in windows:
-        typer.echo(
+        results.print(
             f"{window.id}  {_state(window)}\n"
-            f"    {_whose(window)}, {_when(window)}, for {_length(window.lasts)}\n"
+            f"    {_whose(window)}, {_when(window)}, for {duration_text(window.lasts)}\n"
             f"    {window.reason} (added by {window.created_by}, {window.created_at:%Y-%m-%d %H:%M} UTC)"
         )
 
@@ -208,12 +198,6 @@ def _when(window: MaintenanceWindow) -> str:
         return f"once, from {window.starts_at:%Y-%m-%d %H:%M} UTC"
     days = ", ".join(DAYS[day - 1] for day in window.weekdays)
     return f"every {days} {window.begins_at:%H:%M} {window.time_zone}"
-
-
-def _length(lasts: timedelta) -> str:
-    minutes = round(lasts.total_seconds() / 60)
-    parts = (f"{minutes // 60}h" if minutes >= 60 else "", f"{minutes % 60}m" if minutes % 60 or minutes < 60 else "")
-    return "".join(parts)
 
 
 def _state(window: MaintenanceWindow) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -10,7 +11,8 @@ from rich.table import Column, Table
 from dashboards.pushing.points import RESTAURANTS_VARIABLE, Series, body, read_series
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json, results
-from orchestration.database import open_database
+from orchestration.cli.progress import open_database, working
+from orchestration.cli.tables import print_table
 from orchestration.errors import MissingExtraError
 
 
@@ -31,7 +33,9 @@ def push(
     Gauges are of this minute, counts of each whole minute of the last 55. DD_API_KEY holds the API key, DD_SITE the
     site (datadoghq.com unless set). Reads as analytics_reader.
 
-    Example: DD_SITE=datadoghq.eu holdwatch metrics push
+    Example: holdwatch metrics push --dry-run
+
+    Example: DD_API_KEY=… DD_SITE=datadoghq.eu holdwatch metrics push
     """
     try:
         from dashboards.pushing.datadog_api import DatadogSettings  # noqa: PLC0415  optional
@@ -40,10 +44,11 @@ def push(
         raise MissingExtraError("dashboards", "Sending series to Datadog") from error
     # Before the database is asked, and not for a dry run, which needs no key.
     settings = None if dry_run else DatadogSettings.from_environ(with_app_key=False)
-    with open_database(migrated=False) as database, connect(database.url) as connection:
+    with open_database(migrated=False) as database, connect(database.url) as connection, working("reading the views"):
         series = read_series(connection, restaurants=restaurants)
     if settings is not None:
-        sent = send_series(settings, series)
+        with working(f"sending to {settings.url}"):
+            sent = send_series(settings, series)
         if json:
             print_json({"sent": True, "series": sent.series, "points": sent.points, "batches": sent.batches})
         else:
@@ -57,17 +62,11 @@ def push(
 
 
 def _print_series(series: list[Series]) -> None:
-    table = Table(
-        Column("metric", overflow="fold"),
-        Column("tags", overflow="fold"),
-        "kind",
-        Column("points", justify="right"),
-        Column("newest", justify="right"),
-        box=None,
-        pad_edge=False,
-    )
-    for one in series:
-        tags = " ".join(tag for tag in one.tags if not tag.startswith("service:"))
-        kind = one.metric.kind.name.lower()
-        table.add_row(one.metric.name, tags, kind, str(len(one.points)), f"{one.points[-1][1]:,g}")
-    results.print(table)
+    """Print the name of each metric, and its series below it: a name and its tags do not fit beside each other."""
+    for (name, kind), of_metric in groupby(series, lambda one: (one.metric.name, one.metric.kind)):
+        results.print(f"{name} ({kind.name.lower()})", style="bold")
+        table = Table(Column("newest", justify="right"), Column("points", justify="right"), "tags", box=None)
+        for one in of_metric:
+            tags = " ".join(tag for tag in one.tags if not tag.startswith("service:"))
+            table.add_row(f"{one.points[-1][1]:,g}", str(len(one.points)), tags)
+        print_table(table)

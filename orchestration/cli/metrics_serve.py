@@ -14,7 +14,7 @@ import typer
 from dashboards.metrics_reader import MetricsReader
 from dashboards.metrics_server import MetricsServer, metrics_app
 from orchestration.cli.output import notes, results
-from orchestration.database import open_existing_database
+from orchestration.cli.progress import open_existing_database
 
 DEFAULT_PORT = 9798
 PASSWORD_VARIABLE = "HOLDWATCH_METRICS_PASSWORD"  # noqa: S105  a name, no password

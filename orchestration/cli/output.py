@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console, ConsoleDimensions
-from rich.measure import Measurement
-from rich.table import Column, Table
 from rich.text import Text
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 
-NOTHING = "-"
-"""What a cell has where there is nothing to say."""
-
-_ENDLESS = 10_000
 _WIDE = 160  # for a file or a pipe, which has no width of its own
 
 _INVISIBLE = {
@@ -38,15 +33,33 @@ _INVISIBLE = {
 
 
 class _Console(Console):
-    """Shows what the texts of other people say, character by character."""
+    """Shows what the texts of other people say, character by character, and breaks lines between words only."""
+
+    @property
+    def is_width_known(self) -> bool:
+        """Whether lines have an end: those of a file or a pipe have none."""
+        return self.is_terminal
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a text as it is printed."""
         return super().render_str(text.translate(_INVISIBLE), **options)
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; a word that is longer than a line stays whole, for the terminal to break, and can be copied."""
+        if objects and all(isinstance(one, str) for one in objects) and "soft_wrap" not in options:
+            text = " ".join(objects)
+            objects = ("\n".join(wrapped(text, self.width)) if self.is_width_known else text,)
+            options["soft_wrap"] = True
+        super().print(*objects, **options)
+
 
 class _Results(_Console):
     """As wide as the terminal, or as COLUMNS says; wide where there is neither."""
+
+    @property
+    def is_width_known(self) -> bool:
+        """Whether lines have an end."""
+        return self.is_terminal or os.environ.get("COLUMNS", "").isdigit()
 
     @property  # type: ignore[misc]  # it may be set; nobody does
     def size(self) -> ConsoleDimensions:
@@ -58,6 +71,18 @@ class _Results(_Console):
         return ConsoleDimensions(width, size.height)
 
 
+def wrapped(text: str, width: int) -> list[str]:
+    """Break the lines of a text between words, and go on as far from the edge as each begins."""
+    lines = []
+    for line in text.splitlines():
+        beginning = line[: len(line) - len(line.lstrip(" -"))]
+        lines += textwrap.wrap(
+            line, width, subsequent_indent=" " * len(beginning), break_long_words=False, break_on_hyphens=False,
+            expand_tabs=False, replace_whitespace=False,
+        ) or [""]  # fmt: skip
+    return lines
+
+
 # No markup: what is printed comes from databases, files and people, and [brackets] in it are theirs.
 notes = _Console(stderr=True, highlight=False, markup=False)
 """Progress and notes; bars vanish when standard error is no terminal."""
@@ -66,25 +91,16 @@ results = _Results(highlight=False, markup=False)
 """What the user asked for."""
 
 
-def print_table(table: Table) -> None:
-    """Print a table; where the screen is too narrow for its longest words, each row as a paragraph of its own instead.
+def say_left_out(count: int | None, what: str) -> None:
+    """Say on standard error that a limit has cut what was printed.
 
-    An id that is broken over four lines can be neither read nor copied.
+    Args:
+        count: How many rows are left out; None where there are more, and nobody has counted them.
+        what: What the rows are, for example ``holds``.
     """
-    anywhere = results.options.update(max_width=_ENDLESS)
-    if Measurement.get(results, anywhere, table).minimum <= results.width:
-        results.print(table)
-        return
-    if table.title is not None:
-        results.print(table.title, style="italic")
-    for number, row in enumerate(table.rows):
-        (_, first), *others = ((str(column.header), list(column.cells)[number]) for column in table.columns)
-        paragraph = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2))
-        for name, value in others:
-            if str(value) != NOTHING:
-                paragraph.add_row(f"  {name}", value)
-        results.print(first, style=row.style or "bold")
-        results.print(paragraph, style=row.style or "")
+    if count != 0:
+        many = "More" if count is None else f"{count:,} more"
+        notes.print(f"{many} {what} not shown; --limit shows more.", soft_wrap=True)
 
 
 def print_json(value: dict[str, Any]) -> None:

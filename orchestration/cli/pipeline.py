@@ -15,11 +15,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from holds_core.database.connections import connect
-from orchestration.cli.output import JsonOption, notes, print_json, results
-from orchestration.database import open_database, open_existing_database
+from orchestration.cli.output import JsonOption, print_json, results
+from orchestration.cli.progress import open_database, open_existing_database, working
+from orchestration.cli.tables import print_facts
 from orchestration.dbt import generate_docs, run_dbt
 from orchestration.paths import PROJECT_ROOT, state_dir
 from orchestration.pipeline import Finding, PipelineError, PipelineProgress, PipelineReport, run_pipeline
@@ -72,7 +72,7 @@ def rebuild(
             with connect(database.url) as connection:
                 if rolled_up_to(connection) is None:
                     raise PipelineError("There are no rollups yet; build them with: holdwatch pipeline run")
-        with notes.status("dbt makes the rollups anew …"):
+        with working("dbt makes the rollups anew"):
             result = run_dbt(database.url, "run", *which)
     if not result.is_successful:
         raise PipelineError(f"The rollups are as they were: {result.problems[0].message} dbt's log: {result.log}")
@@ -100,7 +100,7 @@ def spark(
 
     Example: holdwatch events export /data/events && holdwatch pipeline spark /data/events
     """
-    with notes.status("Spark is at work; a first run takes some minutes …"):
+    with working("Spark is at work; a first run takes some minutes"):
         run = run_on_spark(events, rebuild=rebuild)
     result = run.result
     if not result.is_successful:
@@ -134,7 +134,7 @@ def docs(
 
     Example: holdwatch pipeline docs --output views.html
     """
-    with open_existing_database() as database, notes.status("dbt reads the project and the database …"):
+    with open_existing_database() as database, working("dbt reads the project and the database"):
         written = generate_docs(database.url, output or state_dir() / "dbt-docs" / "index.html")
     if json:
         print_json({"file": str(written)})
@@ -168,16 +168,8 @@ def as_dict(report: PipelineReport) -> dict[str, Any]:
 def print_report(report: PipelineReport) -> None:
     """Print what a pass did, for people."""
     outcome = "succeeded" if report.succeeded else "is blocked" if report.is_blocked else "failed"
-    table = Table(
-        title=f"Pipeline run {report.run_id[:8]} {outcome} after {report.duration_seconds:.1f} s",
-        show_header=False,
-        title_justify="left",
-    )
-    table.add_column()
-    table.add_column()
-    for name, value in summary_rows(report):
-        table.add_row(name, value)
-    results.print(table)
+    title = f"Pipeline run {report.run_id[:8]} {outcome} after {report.duration_seconds:.1f} s"
+    print_facts(summary_rows(report), title)
     _print_findings("What stopped it", report.failures)
     _print_findings("Warnings", report.warnings)
     results.print(f"Full log: {_short(report.log)}", style="dim")
@@ -209,7 +201,7 @@ def _print_findings(title: str, findings: tuple[Finding, ...]) -> None:
         what, _, which = finding.observed.partition(": ")
         results.print(f"  {finding.title}: {what}", markup=False)
         for row in which.split("; ") if which else ():
-            results.print(f"    - {row}", markup=False, soft_wrap=True)
+            results.print(f"    - {row}", markup=False)
         if finding.remedy:
             results.print(f"    {finding.remedy}", style="dim", markup=False, soft_wrap=True)
 

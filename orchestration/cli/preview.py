@@ -17,7 +17,7 @@ from dashboards.checks.loading import load
 from dashboards.files import DASHBOARDS_DIR
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json
-from orchestration.database import open_database
+from orchestration.cli.progress import open_database
 from orchestration.errors import MissingExtraError
 from orchestration.paths import PROJECT_ROOT, state_dir
 

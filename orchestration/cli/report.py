@@ -11,7 +11,7 @@ import typer
 
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, notes, print_json, results
-from orchestration.database import open_database
+from orchestration.cli.progress import open_database, working
 from orchestration.paths import REPORT_FILE, state_dir
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def report(
     _refuse_wrong_start(from_)
     restaurant = _restaurant_key(restaurant)
     path = state_dir() / REPORT_FILE if output is None else output.absolute()
-    with open_database(migrated=False) as database, connect(database.url) as connection:
+    with open_database(migrated=False) as database, connect(database.url) as connection, working("reading the views"):
         made = make_report(connection, Wanted(from_, environment, restaurant))
     made.write(path)
     if json:

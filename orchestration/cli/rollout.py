@@ -10,24 +10,27 @@ from uuid import UUID
 
 import psycopg
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
 from holds_core.database.connections import connect
 from holds_core.database.settings import Environment
-from holds_core.errors import FlagRequestError, HoldsError
+from holds_core.errors import FlagRequestError, HoldsError, first_line
 from holds_core.flags.changes import FlagChange, Wish
 from holds_core.flags.model import Flag
 from holds_core.flags.rollouts import GuardrailVerdict, RolloutStatus, read_cohort, read_rollouts
 from holds_core.flags.snapshot import read_snapshot
 from holds_core.flags.values import Setting
-from orchestration.cli.acting import AsOption, ForOption, acting, reading
+from orchestration.cli import completion
+from orchestration.cli.acting import AsOption, ForOption, acting, named_database, reading
 from orchestration.cli.flag_changes import EnvironmentOption, OverlapsOption, ReasonOption, UnsafeOption
 from orchestration.cli.flag_words import as_object, definition_named, guardrail_words, moment, what
 from orchestration.cli.output import JsonOption, notes, print_json, results
+from orchestration.cli.progress import working
+from orchestration.cli.tables import print_table
 
 app = typer.Typer(no_args_is_help=True, help="Staged rollout: flags go up by stages, guarded by evidence.")
 
-FlagOption = Annotated[str, typer.Option("--flag", help="The flag.")]
+FlagOption = Annotated[str, typer.Option("--flag", help="The flag.", autocompletion=completion.staged_flags)]
 _STRICT = Flag.STRICT_CONFLICTS.value
 _ASKED = "Somebody else approves it with: holdwatch flags approve {} --as PERSON"
 _COLOURS = {GuardrailVerdict.BROKEN: "red", GuardrailVerdict.WAITS: "yellow"}
@@ -35,7 +38,7 @@ _COLOURS = {GuardrailVerdict.BROKEN: "red", GuardrailVerdict.WAITS: "yellow"}
 
 @app.command()
 def status(
-    flag: Annotated[str | None, typer.Option(help="Only this flag.")] = None,
+    flag: Annotated[str | None, typer.Option(help="Only this flag.", autocompletion=completion.staged_flags)] = None,
     database: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,15 +56,15 @@ def status(
     """
     if flag is not None:
         definition_named(flag)
-    others = [_named_database(text, "--database") for text in database or []]
+    others = [named_database(text, "--database") for text in database or []]
     with reading(person) as desk:
         found = read_rollouts(desk.connection, flag=flag)
     for environment, url in others:
         try:
-            with connect(url) as connection:
+            with working(f"asking {environment}"), connect(url) as connection:
                 found += read_rollouts(connection, flag=flag, environment=environment)
         except (psycopg.Error, HoldsError) as error:
-            notes.print(f"{environment} cannot be asked: {str(error).strip().splitlines()[0]}")
+            notes.print(f"{environment} cannot be asked: {first_line(error)}")
     if json:
         print_json({"rollouts": [one.source for one in found]})
         return
@@ -96,7 +99,7 @@ def advance(
 
     Example: holdwatch rollout advance --evidence-from staging=postgresql://… --reason "staging is through" --as ann
     """
-    before = None if evidence_from is None else _evidence_from(flag, *_named_database(evidence_from, "--evidence-from"))
+    before = None if evidence_from is None else _evidence_from(flag, *named_database(evidence_from, "--evidence-from"))
     with acting(person, acting_for) as changes:
         place = environment or read_snapshot(changes.connection).environment
         now = _rollout(changes.connection, flag, place)
@@ -165,8 +168,14 @@ def roll_back(
 @app.command()
 def cohort(
     flag: FlagOption = _STRICT,
-    add: Annotated[list[UUID] | None, typer.Option(help="A restaurant that takes part; give it again.")] = None,
-    remove: Annotated[list[UUID] | None, typer.Option(help="One that no longer does; give it again.")] = None,
+    add: Annotated[
+        list[UUID] | None,
+        typer.Option(help="A restaurant that takes part; give it again.", autocompletion=completion.restaurants),
+    ] = None,
+    remove: Annotated[
+        list[UUID] | None,
+        typer.Option(help="One that no longer does; give it again.", autocompletion=completion.restaurants),
+    ] = None,
     file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Ids of those that take part, one a line.")
     ] = None,
@@ -210,17 +219,8 @@ def _rollout(connection: psycopg.Connection[Any], flag: str, environment: Enviro
 
 
 def _evidence_from(flag: str, environment: Environment, url: str) -> RolloutStatus:
-    with connect(url) as connection:
+    with working(f"asking {environment}"), connect(url) as connection:
         return _rollout(connection, flag, environment)
-
-
-def _named_database(text: str, option: str) -> tuple[Environment, str]:
-    name, _, url = text.partition("=")
-    if name not in [*Environment] or not url:
-        raise typer.BadParameter(
-            f"{name!r} is not ENV=URL, with ENV one of {', '.join(Environment)}", param_hint=option
-        )
-    return Environment(name), url
 
 
 def _ids_in(file: Path) -> Sequence[UUID]:
@@ -251,10 +251,10 @@ def _print_status(one: RolloutStatus) -> None:
     state = one.verdict if one.is_running or one.verdict == "finished" else f"not on its way ({one.verdict})"
     results.print(f"{one.flag} in {one.environment}: {state}")
     results.print(f"  {one.stage} % {who} since {moment(one.began_at)}, {left}; stages {stages}")
-    table = Table(*(Column(name, overflow="fold") for name in ("guardrail", "over", "value", "has to be", "verdict")))
+    table = Table("guardrail", "over", "value", "has to be", "verdict")
     for guardrail in one.guardrails:
         table.add_row(*guardrail_words(guardrail), guardrail.verdict, style=_COLOURS.get(guardrail.verdict))
-    results.print(table)
+    print_table(table)
     if one.next_stage is not None:
         needs = "can be asked for: holdwatch rollout advance" if not one.missing else "needs:"
         results.print(f"  The next stage, {one.next_stage} %, {needs}")

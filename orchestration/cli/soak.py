@@ -17,7 +17,9 @@ from holds_core.database.migrations import stored_environment
 from holds_core.database.queries import query
 from holds_core.database.settings import Environment
 from orchestration.cli.output import JsonOption, notes, print_json, results
-from orchestration.database import Database, open_database
+from orchestration.cli.progress import open_database
+from orchestration.cli.tables import print_table
+from orchestration.database import Database
 from orchestration.errors import ProdRefusedError
 from orchestration.paths import state_dir
 from orchestration.soak.ramp import Step, run_ramp
@@ -105,7 +107,7 @@ def ramp_up(
         ]
         print_json({"knee_in_flight": result.knee.in_flight, "steps": steps, "report": str(path)})
     else:
-        results.print(_ramp_table(done))
+        print_table(_ramp_table(done))
         results.print(
             f"The knee is at {result.knee.in_flight} in flight: {result.knee.per_second:,.0f} answers a second. "
             "With more, requests wait rather than get answered."
@@ -116,8 +118,9 @@ def ramp_up(
 
 
 def _ramp_table(steps: Sequence[Step], at_work: tuple[int, int, int] | None = None) -> Table:
-    table = Table(title="Soak ramp", title_justify="left")
-    for name in ("in flight", "requests", "answers/s", "P50 ms", "P95 ms", "P99 ms", "conflicts", "errors", "double"):
+    # Fits 80 columns with a million requests.
+    table = Table(title="Soak ramp", box=None, pad_edge=False)
+    for name in ("in flight", "asked", "per second", "P50 ms", "P95 ms", "P99 ms", "refused", "errors", "double"):
         table.add_column(name, justify="right")
     for step in steps:
         summary = step.summary
@@ -164,7 +167,7 @@ def run_with_progress(database: Database, requests: int, concurrency: int, conne
 
 def print_summary(summary: SoakSummary) -> None:
     """Print what the soak found, for people."""
-    table = Table(title=f"Soak {summary.soak_id}", show_header=False, title_justify="left")
+    table = Table(title=f"Soak {summary.soak_id}", show_header=False)
     table.add_column(justify="right")
     table.add_column()
     for value, name in (
@@ -180,7 +183,7 @@ def print_summary(summary: SoakSummary) -> None:
         (" / ".join(f"{value:,.0f}" for value in summary.latency_ms.values()), "ms to an answer, P50 / P95 / P99"),
     ):
         table.add_row(value, name)
-    results.print(table)
+    print_table(table)
     for example in summary.examples:
         results.print(f"- {example}", markup=False)
     if summary.is_clean:

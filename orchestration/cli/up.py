@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import typer
 
 from orchestration.cli.output import notes, results
+from orchestration.cli.progress import open_database
 from orchestration.dagster_instance import dagster_home, process_environment
 from orchestration.dagster_services import choose_port, start_dagster
-from orchestration.database import open_database
 from orchestration.dbt_manifest import manifest_path
 from orchestration.services import ServiceError, running
 

@@ -37,6 +37,7 @@ from orchestration.paths import DBT_PROJECT_DIR, PROJECT_ROOT
 from tests.dashboards.datadog_server import API_KEY, DatadogServer, datadog_server
 from tests.dashboards.http_server import Answer
 from tests.dashboards.seed import RESTAURANTS, seed_double_booking, seed_events
+from tests.orchestration.cli.calling import broken_words
 
 pytestmark = pytest.mark.xdist_group("datadog")
 
@@ -204,12 +205,17 @@ def test_dry_run_sends_nothing_and_needs_no_key(server: DatadogServer, monkeypat
     monkeypatch.delenv("DD_API_KEY")
 
     said = push("--dry-run")
-    table = CliRunner().invoke(app, ["push", "--dry-run"])
+    table, wide = (
+        CliRunner().invoke(app, ["push", "--dry-run", "--restaurants"], env={"COLUMNS": columns})
+        for columns in ("80", "2000")
+    )
 
     assert server.log == []
     assert not said["sent"]
     assert {one["metric"] for one in said["series"]} == set(METRICS)
-    assert "holdwatch.alert.firing" in table.stdout
+    assert "holdwatch.alert.firing (gauge)" in table.stdout
+    assert broken_words(table.stdout, wide.stdout) == set()
+    assert max(map(len, table.stdout.splitlines())) <= 80
     assert "nothing was sent" in table.stderr
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from holds_core.errors import first_line
 from holds_core.events.errors import LineRejectedError, MissingReaderError, UnreadableFileError
 from holds_core.events.readers.arrow_values import Converter, as_text, converter
 from holds_core.events.readers.records import Record, read_context
@@ -37,7 +38,7 @@ class ParquetReader:
             # Read through small buffers: whole column chunks of a row group would not fit the memory we promise.
             self._file = parquet.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
         except (self._arrow.ArrowException, OSError) as error:
-            raise UnreadableFileError(f"{path} is no Parquet file that can be read: {_first_line(error)}") from error
+            raise UnreadableFileError(f"{path} is no Parquet file that can be read: {first_line(error)}") from error
         names = self._file.schema_arrow.names
         doubles = sorted({name for name in names if names.count(name) > 1})
         if doubles or "event_type" not in names:
@@ -71,7 +72,7 @@ class ParquetReader:
         try:
             yield from self._file.iter_batches(batch_size=BATCH_ROWS, use_threads=False)
         except (self._arrow.ArrowException, OSError) as error:
-            raise UnreadableFileError(f"{self._path} is damaged: {_first_line(error)}.") from error
+            raise UnreadableFileError(f"{self._path} is damaged: {first_line(error)}.") from error
 
     def _read_column(self, name: str, column: Any) -> list[Any]:
         """Return the column's values as JSON has them; a cell that cannot be read is an :class:`_UnreadableCell`."""
@@ -116,14 +117,10 @@ def _read_cell(name: str, cell: Any, convert: Converter | None) -> Any:
         value = cell.as_py()
         return value if value is None or convert is None else convert(value)
     except (ValueError, OverflowError) as error:
-        return _UnreadableCell(f"the column {name} cannot be read: {_first_line(error)}")
+        return _UnreadableCell(f"the column {name} cannot be read: {first_line(error)}")
 
 
 def _as_uuid_text(value: Any) -> Any:
     if isinstance(value, bytes):
         return str(uuid.UUID(bytes=value)) if len(value) == 16 else as_text(value)
     return str(value) if isinstance(value, uuid.UUID) else value
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

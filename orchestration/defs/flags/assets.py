@@ -17,7 +17,7 @@ from holds_core.flags.reports import as_csv, as_markdown
 from holds_core.flags.snapshot import read_snapshot
 from holds_core.flags.trail import Verdict, verify_trail
 from holds_core.flags.variables import read_variables
-from orchestration.flag_sources import REGISTRY, all_sources, write_registry
+from orchestration.flag_sources import REGISTRY, all_sources, registry_page, write_registry
 from orchestration.resources import DatabaseResource
 
 OWNERS = ["team:platform"]
@@ -69,7 +69,8 @@ flag_changes = dg.AssetSpec(
 )
 def flag_reports(database: DatabaseResource) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Write the page and the audit, and check them."""
-    page = write_registry()
+    page = registry_page()
+    write_registry(page)
     yield dg.MaterializeResult(
         asset_key=REGISTRY_KEY,
         data_version=_version(page),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,16 @@ def call(*arguments: str, **variables: str) -> Done:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
     return Done(status, out.getvalue(), err.getvalue())
+
+
+def broken_words(narrow: str, wide: str) -> set[str]:
+    """Return what only the narrower output has, digits alike: parts of words that it has broken or cut."""
+    return _words(narrow) - _words(wide)
+
+
+def _words(text: str) -> set[str]:
+    """The words of an output, without the lines of its tables."""
+    return set(re.sub(r"\d+", "0", re.sub(r"[\u2500-\u257f]", " ", text)).split())
 
 
 def tree(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -1,21 +1,26 @@
-"""At the keyboard: what was mistyped, what Tab completes, and what fits a terminal of 80 columns."""
+"""At the keyboard: what was mistyped, what Tab completes, what fits 80 columns, and what one waits for."""
 
 from __future__ import annotations
 
+import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from holds_core import HoldClient, HoldRequest
 from orchestration import paths
 from orchestration.cli import completion
-from tests.orchestration.cli.calling import Done, call
+from tests.orchestration.cli.calling import Done, broken_words, call
 
 RESTAURANTS = [UUID(f"aa{number}00000-0000-4000-8000-000000000000") for number in range(3)]
 LONG = "a reason of somebody who has much to say, and says so at a length that no terminal has a line for"
@@ -103,6 +108,7 @@ def completed(words: str, **variables: str) -> list[str]:
         ("holdwatch flags act", ["actors"]),
         ("holdwatch flags show selector.l", ["selector.lookahead"]),
         ("holdwatch flags request selector.lookahead on --environment s", ["staging"]),
+        ("holdwatch rollout advance --flag ", ["holds.strictConflicts", "selector.lookahead"]),
         ("holdwatch holds list --sta", ["--status"]),
     ],
 )
@@ -115,7 +121,8 @@ def test_tab_completes_restaurants_of_a_database_that_is_up(
     double_booked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """By the beginning of the id; and nothing, at once and in silence, where no database is up or none is ours."""
-    assert completed("holdwatch holds list --restaurant aa1") == [str(RESTAURANTS[1])]
+    for words in ("holds list --restaurant", "rollout cohort --add", "rollout cohort --remove"):
+        assert completed(f"holdwatch {words} aa1") == [str(RESTAURANTS[1])]
     assert completion.restaurants("") == [str(restaurant) for restaurant in RESTAURANTS]
     assert completion.restaurants("AA2") == [str(RESTAURANTS[2])]
     assert completion.restaurants("no id") == completion.restaurants("b") == []
@@ -149,26 +156,99 @@ def shell(option: str, home: Path) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def test_tables_fit_80_columns_with_ids_whole(double_booked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is too wide for a table is printed row by row; an id can be copied, a text can be read to its end."""
-    monkeypatch.setenv("COLUMNS", "80")
-    first = double_booked[0]
-    shown = {
-        arguments: call(*arguments).out
-        for arguments in (
-            ("holds", "list"), ("holds", "show", first), ("holds", "conflicts"), ("flags", "list"), ("flags", "audit"),
-            ("flags", "show", "holds.strictConflicts"), ("flags", "trail"), ("doctor",),
+@pytest.fixture
+def operator(double_booked: list[str], connection: psycopg.Connection, tmp_path: Path) -> Iterator[str]:
+    """A person with the longest name that a login may have, who has asked for much, at length."""
+    person = f"{'a_name_of_many_parts_' * 3}"[:54] + f"_{uuid4().hex[:8]}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "STATE_DIR", tmp_path / "state")
+        assert call("db", "grant", "holds_operator", person).status == 0
+        for words in (
+            ("request", "telemetry.spool", "off", "--environment", "prod", "--unsafe-because", LONG),
+            ("break-glass", "selector.attemptLimit", "5", "--lasts", "2h"),
+            ("request", "selector.combinations", "off", "--restaurant", str(RESTAURANTS[0])),
+        ):
+            assert call("flags", *words, "--reason", LONG, "--as", person).status == 0
+        assert len(call("flags", "pending", "--json").json["changes"]) == 3
+        assert (
+            call("maintenance", "add", "--for", "2h", "--reason", LONG, "--restaurant", str(RESTAURANTS[0])).status == 0
         )
-    }  # fmt: skip
+        yield person
+    connection.execute(sql.SQL("drop role {}").format(sql.Identifier(person)))
+
+
+def test_whatever_prints_fits_80_columns_with_words_whole(
+    operator: str, double_booked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is too wide for a table is printed row by row: an id can be copied, a text be read to its end."""
+    monkeypatch.chdir(tmp_path)
+    file = Path("events-of-the-old-platform-with-all-that-it-knew-of-restaurants-and-their-tables-2026-11.jsonl")
+    file.write_text("no event\n")
+    first = double_booked[0]
+    commands = (
+        ("holds", "list"), ("holds", "show", first), ("holds", "conflicts"), ("enforcement", "status"),
+        ("flags", "list"), ("flags", "audit"), ("flags", "show", "holds.strictConflicts"),
+        ("flags", "show", "selector.attemptLimit"), ("flags", "trail"), ("flags", "pending"), ("flags", "pending", "1"),
+        ("flags", "pending", "2"), ("flags", "actors", "list"), ("maintenance", "list"), ("rollout", "status"),
+        ("events", "import", str(file)), ("dashboards", "build", "--directory", "here"), ("doctor",), ("db", "status"),
+        ("dashboards", "check", "--no-queries", "--only", "runbooks", "--only", "grafana-schema"),
+    )  # fmt: skip
+    shown = {arguments: call(*arguments, COLUMNS="80").out for arguments in commands}
     for arguments, out in shown.items():
         assert out.strip(), arguments
-        assert max(map(len, out.splitlines())) <= 80, arguments
+        assert broken_words(out, call(*arguments, COLUMNS="2000").out) == set(), arguments
+        for line in out.splitlines():
+            # A word that has no place to break is better long than cut.
+            assert len(line) <= 80 or " " not in line.strip(), (arguments, line)
     assert all(hold in shown["holds", "list"].splitlines() for hold in double_booked)
     assert shown["holds", "conflicts"].count(first) == 2
-    assert "selector.repeatLostAnswers" in shown["flags", "list"]
+    assert operator in shown["flags", "pending"]
     assert set(LONG.split()) <= set(shown["flags", "trail"].split())
 
-    monkeypatch.setenv("COLUMNS", "200")
-    wide = call("holds", "list").out
+    wide = call("holds", "list", COLUMNS="200").out
     assert "table_count" in wide.splitlines()[1]
     assert first in wide
+
+
+def test_limits_say_what_they_leave_out(operator: str, double_booked: list[str]) -> None:
+    """For people on standard error, for programs in the answer; and nothing where all is shown."""
+    for words, rows, left_out, said in (
+        (("flags", "pending"), "changes", {"left_out": 2}, "2 more changes not shown"),
+        (
+            ("flags", "trail", "--flag", "telemetry.spool"),
+            "entries",
+            {"left_out": 1},
+            "1 more entries, all of them older",
+        ),
+        (("holds", "list"), "holds", {"has_more": True}, "More holds not shown"),
+        (("holds", "conflicts"), "double_bookings", {"has_more": True}, "More double bookings not shown"),
+    ):
+        limited = call(*words, "--limit", "1", "--json").json
+        assert (len(limited.pop(rows)), limited) == (1, left_out)
+        assert said in call(*words, "--limit", "1").err
+        assert "not shown" not in call(*words).err
+
+
+def test_whoever_waits_is_told_what_for(
+    double_booked: list[str], connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    """On the terminal, while standard output, which goes elsewhere, gets the answer alone."""
+    program = [str(Path(sys.executable).with_name("holdwatch")), "holds", "list", "--json"]
+    terminal, its_end = pty.openpty()
+    connection.execute("begin; lock table holds.table_holds")
+    with (
+        open(tmp_path / "out", "wb") as out,
+        subprocess.Popen(program, stdout=out, stderr=its_end, env=os.environ | {"TERM": "xterm"}) as command,
+    ):
+        os.close(its_end)
+        told = b""
+        while b"asking the database" not in told:
+            told += os.read(terminal, 1000)
+        connection.execute("rollback")
+        with suppress(OSError):  # the other end is closed
+            while more := os.read(terminal, 1000):
+                told += more
+    os.close(terminal)
+    assert command.returncode == 0
+    assert told.endswith(b"\x1b[2K")  # and nothing of it stays
+    assert len(json.loads((tmp_path / "out").read_text())["holds"]) == len(double_booked)

@@ -23,7 +23,7 @@ from holds_core.flags.matrix import Row, Source, StoredOverride, build_matrix
 from holds_core.flags.reports import as_csv, as_markdown
 from holds_core.flags.variables import read_variables
 from holds_core.rollout import rollout_bucket
-from orchestration import paths
+from orchestration import flag_sources, paths
 from orchestration.cli.app import app
 from orchestration.cli.failures import message_of
 from tests.orchestration.cli.calling import Done
@@ -151,10 +151,10 @@ def test_other_steps_from_the_console(flags: Desk) -> None:
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (("request", "selector.lookahed", "on", "--reason", "x"), "did you mean selector.lookahead?"),
+        (("request", "selector.lookahed", "on", "--reason", "x"), "Did you mean 'selector.lookahead'?"),
         (("request", "selector.lookahead", "maybe", "--reason", "x"), "is not on, off or a percentage"),
         (("request", "telemetry.spool", "30%", "--reason", "x"), "takes no percentage"),
-        (("request", "selector.lookahead", "on", "--reason", "x", "--expires-in", "soon"), "30m, 12h or 7d"),
+        (("request", "selector.lookahead", "on", "--reason", "x", "--expires-in", "soon"), "90m, 12h, 7d or 1h30m"),
         (("break-glass", "selector.lookahead", "default", "--reason", "x", "--lasts", "1h"), "takes nothing away"),
         (("break-glass", "selector.lookahead", "on", "--reason", "x"), "--lasts"),
         (("audit", "--database", "production=x"), "ENV=URL"),
@@ -210,6 +210,18 @@ def test_registry_and_stale_flags(run: Console) -> None:
     nowhere = {"HOLDWATCH_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x"}
     assert "is up to date" in run("flags", "registry", "--check", **nowhere).out
     assert run("flags", "stale", "--strict", "--json", **nowhere).json == {"stale": []}
+
+
+def test_registry_of_an_installed_program_is_nowhere(
+    run: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What pip installs has no page of flags: nothing is written, and nothing said to be."""
+    monkeypatch.setattr(flag_sources, "REGISTRY", tmp_path / "docs" / "registry.md")
+    for arguments in ((), ("--check",), ("--json",)):
+        done = run("flags", "registry", *arguments)
+        assert (done.status, done.out) == (1, "")
+        assert "it is a page of a checkout, and this is none" in done.err
+    assert not (tmp_path / "docs").exists()
 
 
 def test_operator_uses_their_own_url(flags: Desk, run: Console, tmp_path: Path) -> None:

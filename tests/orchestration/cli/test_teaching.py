@@ -7,27 +7,64 @@ import re
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
+from psycopg import sql
 
+from holds_core import HoldClient, HoldRequest
+from orchestration import paths
 from orchestration.cli.app import Holdwatch
 from orchestration.cli.nouns import Nouns
 from orchestration.cli.teaching import broken, examples, summary
 from tests.orchestration.cli.calling import call, leaves, tree
 
 WIDTH = 80
+
+
+@pytest.fixture(scope="session")
+def template(small_template: str) -> str:
+    """No history is needed."""
+    return small_template
+
+
 RUN_UNTIL_ENDED = {("up",), ("metrics", "serve")}
 """They report nothing: what they start does."""
 
 TREE = dict(tree())
 
+RUN_HERE = (
+    "db migrate", "doctor", "holds list", "holds show", "holds conflicts", "holds extend", "holds move",
+    "holds release", "holds sweep", "db status", "db url", "db grant", "enforcement check", "enforcement off",
+    "enforcement on", "enforcement status", "flags request", "flags pending", "flags break-glass", "flags list",
+    "flags show", "flags audit", "flags trail", "flags verify", "flags stale", "flags registry", "rollout status",
+    "rollout cohort", "maintenance add", "maintenance list", "maintenance end", "events deployed", "events drain",
+    "events export", "dashboards build", "flags actors list", "flags actors remove",
+)  # fmt: skip
+"""In this order, in which each finds what the one before has left."""
+
+RUN_ELSEWHERE = {
+    "by tests of what they start": {"demo", "up", "soak", "evidence", "db start", "db stop", "metrics serve"},
+    "by tests with dbt, views or tools": {
+        "report", "pipeline run", "pipeline rebuild", "pipeline spark", "pipeline docs", "dashboards preview",
+        "dashboards check", "dashboards push", "metrics push", "drill double-booking", "drill success-dip",
+        "drill flag-contradiction", "drill kill-switch", "events generate", "events import", "events sync",
+    },
+    "by tests that bring a change, or a stage, where they begin": {
+        "flags edit", "flags approve", "flags apply", "flags reject", "flags withdraw", "flags review",
+        "rollout advance", "rollout start", "rollout roll-back",
+    },
+}  # fmt: skip
+
 
 def words_of(example: str) -> list[str]:
     """The arguments of holdwatch in an example, up to what the shell does with it; in a folder of the test's own."""
-    words = shlex.split(example.replace("$(holdwatch", "holdwatch").replace(')"', '"'))
+    words = shlex.split(re.sub(r"\$\((holdwatch[^)]*)\)", r"\1", example))
     text = words[words.index("holdwatch") + 1 :] if "holdwatch" in words else shlex.split(words[-1])[1:]
     words = list(takewhile(lambda word: word not in ("&&", ">", "|"), text))
     for word in words:
@@ -74,6 +111,43 @@ def test_examples_are_calls_that_the_command_takes(
         assert words[: len(path)] == list(path), example
         # Reads and converts the arguments, and goes no further.
         command.make_context(path[-1], words[len(path) :])
+
+
+def test_examples_do_what_they_say(
+    database_url: str, connection: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each as it stands in the help, with what its reader has: a login, a hold, a change, a place for files."""
+    every = {" ".join(path) for path, _ in leaves()}
+    assert every == set(RUN_HERE).union(*RUN_ELSEWHERE.values())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "STATE_DIR", tmp_path / "state")
+    monkeypatch.setenv("HOLDWATCH_DATABASE_URL", database_url)
+    starts_at, person = datetime.now(UTC) + timedelta(days=1), f"ann_{uuid4().hex[:8]}"
+    with HoldClient.connect(database_url) as client:
+        hold = client.place(
+            HoldRequest(
+                restaurant_id=uuid4(),
+                table_ids=(uuid4(),),
+                starts_at=starts_at,
+                ends_at=datetime(2030, 1, 31, 20, tzinfo=UTC),
+                booking_id=uuid4(),
+            )
+        )
+    any_id = "0d4a6a7e-0c4f-4b6e-9f0e-4c1f6f0a2b11"
+    own = {"ann": person, "12": "1", "/data/events": str(tmp_path / "events"), any_id: str(hold.id)}
+    logins = {"holds_operator": person, "analytics_reader": f"reader_{uuid4().hex[:8]}"}
+    for role, login in logins.items():
+        assert call("db", "grant", role, login).status == 0
+    for command in RUN_HERE:
+        if command == "flags verify":
+            own["$(cat trail-head.txt)"] = call("flags", "verify", "--json").json["head"]
+        if command == "maintenance end":
+            own[any_id] = call("maintenance", "list", "--json").json["maintenance_windows"][0]["id"]
+        for example in examples(TREE[tuple(command.split())]):
+            done = call(*(own.get(word, word) for word in words_of(example)))
+            assert done.status == 0, f"{example}\n{done.out}{done.err}"
+    for login in logins.values():
+        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(login)))
 
 
 def test_nouns_are_listed_as_they_present_themselves() -> None:

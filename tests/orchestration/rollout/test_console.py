@@ -14,6 +14,7 @@ from holds_core.database.connections import connect
 from holds_core.flags.actors import set_actor
 from orchestration import paths
 from tests.holds_core.flags.conftest import url_as
+from tests.orchestration.cli.calling import broken_words
 from tests.orchestration.cli.test_flags import Console
 from tests.orchestration.rollout.conftest import Ramp
 from tests.test_docs import ROOT, blocks
@@ -54,6 +55,9 @@ def test_page_takes_a_ramp_up_and_back(run: Console, people: dict[str, str], ram
         done = run(*command[1:])
         assert done.status == 0, (command, done.err)
         told.append(done)
+    narrow, wide = (run("rollout", "status", COLUMNS=columns).out for columns in ("80", "2000"))
+    assert broken_words(narrow, wide) == set()
+    assert max(map(len, narrow.splitlines())) <= 80
     shown = "".join(done.out for done in told)
     assert "holds.strictConflicts in staging: soaking" in shown
     assert "0 % of 1 named restaurants" in shown
