@@ -151,7 +151,7 @@ CASES = [
         )
     ),
     *(
-        Bad(view, "all_equals_sum_of_parts", f"delete from {SCHEMA}.{view} where restaurant_key = '(all)'", "=None")
+        Bad(view, "all_equals_sum_of_parts", f"delete from {SCHEMA}.{view} where restaurant_key = '(all)'", "=NULL")
         for view in (
             "assignment_success_rate", "reservation_latency_ms", "hold_retry_exhaustion", "cutoff_triggers",
             "hold_activity",
