@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterEventType
 
+from expectations.data_docs.site import INDEX
 from orchestration.dbt import DbtProblem, DbtResult, read_results, summarize
 from orchestration.dbt_manifest import target_folder
-from orchestration.gates import AFFECTED_ROWS, OBSERVED, REMEDY
+from orchestration.gates import AFFECTED_ROWS, DATA_DOCS, GUIDE, OBSERVED, OWNER, REMEDY, ROWS, TOTAL_ROWS
+from orchestration.paths import DATA_DOCS as DATA_DOCS_FOLDER
 from orchestration.pipeline.report import Finding, PipelineProgress, PipelineReport
 from orchestration.pipeline.runs import JOB_NAME, step_error
 
@@ -86,8 +88,13 @@ class Journal:
             tests_failed=dbt.tests_failed,
             files=tuple(self._files),
             duration_seconds=duration_seconds,
+            data_docs=self._data_docs(home),
             log=log,
         )
+
+    def _data_docs(self, home: Path) -> Path | None:
+        is_written = any(DATA_DOCS in evaluation.metadata for evaluation in self._evaluations)
+        return home.parent / DATA_DOCS_FOLDER / INDEX if is_written else None
 
     def _note_files(self, event: dg.DagsterEvent) -> None:
         paths = event.step_materialization_data.materialization.metadata.get("paths")
@@ -109,11 +116,25 @@ def _dbt_finding(problem: DbtProblem, compiled: Path) -> Finding:
 
 def _finding(evaluation: dg.AssetCheckEvaluation) -> Finding:
     metadata = evaluation.metadata
-    remedy = metadata.get(REMEDY)
-    affected = metadata[AFFECTED_ROWS].value
+    rows = metadata.get(ROWS)
     return Finding(
         title=f"{evaluation.asset_key.path[-1]}: {evaluation.check_name.replace('_', ' ')}",
-        observed=str(metadata[OBSERVED].value),
-        affected_rows=affected if isinstance(affected, int) else None,
-        remedy="" if remedy is None else str(remedy.value),
+        observed=_text(metadata, OBSERVED),
+        affected_rows=_count(metadata, AFFECTED_ROWS),
+        remedy=_text(metadata, REMEDY),
+        guide=_text(metadata, GUIDE),
+        owner=_text(metadata, OWNER),
+        total_rows=_count(metadata, TOTAL_ROWS),
+        rows=tuple({name: str(value) for name, value in record.data.items()} for record in rows.records)
+        if isinstance(rows, dg.TableMetadataValue)
+        else (),
     )
+
+
+def _text(metadata: Mapping[str, dg.MetadataValue], name: str) -> str:
+    return "" if name not in metadata else str(metadata[name].value)
+
+
+def _count(metadata: Mapping[str, dg.MetadataValue], name: str) -> int | None:
+    value = None if name not in metadata else metadata[name].value
+    return value if isinstance(value, int) else None
