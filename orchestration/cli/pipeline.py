@@ -226,7 +226,7 @@ def summary_rows(report: PipelineReport) -> list[tuple[str, str]]:
             "dashboard files",
             f"{len(report.files)} up to date in {', '.join(folders)}" if report.files else "left as they were",
         ),
-        *([] if report.data_docs is None else [("data quality", f"all of it, to read: {_short(report.data_docs)}")]),
+        *([] if report.data_docs is None else [("data quality", f"to read: {_short(report.data_docs)}")]),
     ]
 
 

@@ -187,7 +187,7 @@ CASES = [
         )
     ),
     Bad(
-        "error_taxonomy", "restaurant_keys_present", f"update {SCHEMA}.error_taxonomy set restaurant_key = null", "None"
+        "error_taxonomy", "restaurant_keys_present", f"update {SCHEMA}.error_taxonomy set restaurant_key = null", "NULL"
     ),
     Bad(
         "reservation_latency_ms",
