@@ -9,10 +9,11 @@ import dagster as dg
 from dagster import DagsterEventType
 
 from expectations.data_docs.site import INDEX
-from orchestration.dbt import DbtProblem, DbtResult, read_results, summarize
+from orchestration.dbt import DbtResult, read_results, summarize
 from orchestration.dbt_manifest import target_folder
 from orchestration.gates import AFFECTED_ROWS, DATA_DOCS, GUIDE, OBSERVED, OWNER, REMEDY, ROWS, TOTAL_ROWS
 from orchestration.paths import DATA_DOCS as DATA_DOCS_FOLDER
+from orchestration.pipeline.dbt_findings import dbt_findings
 from orchestration.pipeline.report import Finding, PipelineProgress, PipelineReport
 from orchestration.pipeline.runs import JOB_NAME, step_error
 
@@ -60,7 +61,9 @@ class Journal:
                 return
         self._on_event(PipelineProgress(self._stage, self._done, self._total))
 
-    def report(self, run_id: str, home: Path, *, succeeded: bool, duration_seconds: float, log: Path) -> PipelineReport:
+    def report(
+        self, run_id: str, url: str, home: Path, *, succeeded: bool, duration_seconds: float, log: Path
+    ) -> PipelineReport:
         """Put together what was noted, and what dbt says of its part."""
         expectations = [evaluation for evaluation in self._evaluations if OBSERVED in evaluation.metadata]
         failed = [evaluation for evaluation in expectations if not evaluation.passed]
@@ -68,7 +71,8 @@ class Journal:
         warned = tuple(_finding(evaluation) for evaluation in failed if not evaluation.blocking)
         dbt = _dbt_result(home)
         compiled = target_folder(home) / "compiled"
-        dbt_failures = tuple(_dbt_finding(problem, compiled) for problem in dbt.problems if problem.status != "warn")
+        dbt_warnings = [problem for problem in dbt.problems if problem.status == "warn"]
+        dbt_failures = [problem for problem in dbt.problems if problem.status != "warn"]
         return PipelineReport(
             run_id=run_id,
             succeeded=succeeded,
@@ -76,15 +80,12 @@ class Journal:
             expectations_passed=len(expectations) - len(failed),
             expectations_warned=len(warned),
             expectations_failed=len(blocking),
-            warnings=(
-                *warned,
-                *(_dbt_finding(problem, compiled) for problem in dbt.problems if problem.status == "warn"),
-            ),
+            warnings=(*warned, *dbt_findings(url, dbt_warnings, compiled)),
             # What a step says of its failure repeats the checks that failed it.
-            failures=(*blocking, *dbt_failures) or tuple(self._errors),
+            failures=(*blocking, *dbt_findings(url, dbt_failures, compiled)) or tuple(self._errors),
             models_built=dbt.models_built,
             tests_passed=dbt.tests_passed,
-            tests_warned=sum(problem.status == "warn" for problem in dbt.problems),
+            tests_warned=len(dbt_warnings),
             tests_failed=dbt.tests_failed,
             files=tuple(self._files),
             duration_seconds=duration_seconds,
@@ -107,11 +108,6 @@ def _dbt_result(home: Path) -> DbtResult:
     results = target_folder(home) / "run_results.json"
     files = [read_results(results)] if results.exists() else []
     return summarize(files, is_successful=bool(files), log=target_folder(home) / "dbt.log")
-
-
-def _dbt_finding(problem: DbtProblem, compiled: Path) -> Finding:
-    remedy = f"Its SQL shows the rows: find {compiled} -name '{problem.name}*'"
-    return Finding(f"dbt {problem.name}", problem.message or problem.status, problem.row_count, remedy)
 
 
 def _finding(evaluation: dg.AssetCheckEvaluation) -> Finding:
