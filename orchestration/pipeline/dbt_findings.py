@@ -14,7 +14,11 @@ from orchestration.dbt import DbtProblem
 from orchestration.pipeline.report import Finding
 
 _REBUILD = "Make the rollups anew (holdwatch pipeline rebuild), then run again (holdwatch pipeline run). "
+_MEND = "Mend it at the source that the rows name. "
+
 _LONGEST_VALUE = 200
+_FREE_TEXT = {"reason", "message"}
+"""Columns with what an application, or a person, wrote: for the owner to look up, not for a report."""
 
 
 def dbt_findings(url: str, problems: Iterable[DbtProblem], compiled: Path) -> tuple[Finding, ...]:
@@ -30,12 +34,19 @@ def dbt_findings(url: str, problems: Iterable[DbtProblem], compiled: Path) -> tu
             title=f"dbt {problem.name}",
             observed=problem.message or problem.status,
             affected_rows=problem.row_count,
-            remedy=f"{_REBUILD if problem.row_count else ''}Its SQL: find {compiled} -name '{problem.name}*'",
+            remedy=f"{_remedy(problem)}Its SQL: find {compiled} -name '{problem.name}*'",
             guide=f"{GUIDE}#tests-of-dbt" if problem.row_count else "",
             rows=_rows(url, problem),
         )
         for problem in problems
     )
+
+
+def _remedy(problem: DbtProblem) -> str:
+    if not problem.row_count:
+        return ""
+    # Those that warn look at the events as they came, the others at what was made of them.
+    return _MEND if problem.status == "warn" else _REBUILD
 
 
 def _rows(url: str, problem: DbtProblem) -> tuple[Mapping[str, str], ...]:
@@ -52,5 +63,10 @@ def _rows(url: str, problem: DbtProblem) -> tuple[Mapping[str, str], ...]:
     except psycopg.Error:
         return ()
     return tuple(
-        {name: "NULL" if value is None else str(value)[:_LONGEST_VALUE] for name, value in row.items()} for row in rows
+        {
+            name: "NULL" if value is None else str(value)[:_LONGEST_VALUE]
+            for name, value in row.items()
+            if name not in _FREE_TEXT
+        }
+        for row in rows
     )

@@ -241,7 +241,9 @@ def test_a_test_of_dbt_names_rows(passed: Pass) -> None:
         (finding,) = dbt_findings(passed.database.url, [problem], passed.state)
         return finding
 
-    named = found("select number as bucket, null as total from generate_series(1, 12) as number order by 1")
+    named = found(
+        "select number as bucket, null as total, 'call Ada' as message from generate_series(1, 12) as number order by 1"
+    )
     assert named.rows == tuple({"bucket": str(number), "total": "NULL"} for number in range(1, 11))
     assert named.affected_rows == 12
     assert "holdwatch pipeline rebuild" in named.remedy
