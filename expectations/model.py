@@ -27,14 +27,14 @@ class Batch:
         is_stored: Whether they are stored in a temporary table before the expectations run: what is costly is
             computed once, and all its expectations see the same moment.
         total: A select that counts what was looked at, in the unit of ``affected_count``; it may read ``batch``. It is
-            run only where something failed.
+            run only where something failed. None where every row is a violation.
         unit: What is counted, in the singular.
     """
 
     name: str
     query: str
     is_stored: bool = True
-    total: str = "select count(*) from batch"
+    total: str | None = "select count(*) from batch"
     unit: str = "row"
 
 

@@ -173,15 +173,18 @@ def _with_evidence(
     """Say of a failed result of how many rows it is, and which single rows they are: asked only now, of what failed."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
-    examples = result.expectation.examples
+    examples, total = result.expectation.examples, result.expectation.total or batch.total
     try:
-        ((total,),) = _select(datasource, f"with batch as ({stored}) {result.expectation.total or batch.total}")
+        counted = None if total is None else _select(datasource, f"with batch as ({stored}) {total}")[0][0]
         rows = () if examples is None else _select(datasource, f"{examples} limit {SAMPLE_ROWS}")
     except SQLAlchemyError:
         # A column is missing that names the rows: another expectation says so, and this one's counts stand.
         return result
     return replace(
-        result, total_count=int(total), unit=batch.unit, example_rows=tuple(_as_text(row._mapping) for row in rows)
+        result,
+        total_count=None if counted is None else int(counted),
+        unit=batch.unit,
+        example_rows=tuple(_as_text(row._mapping) for row in rows),
     )
 
 

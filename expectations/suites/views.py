@@ -150,7 +150,8 @@ def views_suite(schema: str = VIEWS_SCHEMA) -> Suite:
         batches=(
             Batch("columns", _columns_query(schema), total=f"select {_COLUMN_COUNT}", unit="column"),
             # Each is computed once: the percentiles of ninety days are no small matter.
-            *(Batch(name, f"select * from {schema}.{name}") for name in (*BUCKETED_VIEWS, "double_bookings")),
+            *(Batch(name, f"select * from {schema}.{name}") for name in BUCKETED_VIEWS),
+            Batch("double_bookings", f"select * from {schema}.double_bookings", total=None, unit="double booking"),
         ),
         expectations=tuple(expectations),
     )
