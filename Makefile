@@ -64,6 +64,10 @@ java:
 dbt-docs: $(VENV)/running ## What dbt knows of the views, as one HTML page: .holdwatch/dbt-docs/index.html
 	@$(BIN)/holdwatch pipeline docs
 
+.PHONY: data-docs
+data-docs: $(VENV)/running ## What is expected of the data, and what the last checks found: .holdwatch/data-docs/index.html
+	@$(BIN)/holdwatch pipeline data-docs
+
 .PHONY: docs-site
 docs-site: $(VENV)/developing ## The docs as a site that needs no network: .holdwatch/docs-site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml --site-dir "$(CURDIR)/.holdwatch/docs-site"

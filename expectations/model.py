@@ -26,11 +26,16 @@ class Batch:
         query: A select that gives the rows.
         is_stored: Whether they are stored in a temporary table before the expectations run: what is costly is
             computed once, and all its expectations see the same moment.
+        total: A select that counts what was looked at, in the unit of ``affected_count``; it may read ``batch``. It is
+            run only where something failed. None where every row is a violation.
+        unit: What is counted, in the singular.
     """
 
     name: str
     query: str
     is_stored: bool = True
+    total: str | None = "select count(*) from batch"
+    unit: str = "row"
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,12 @@ class Expectation:
         batch: The name of the batch it reads.
         violations: A select from ``batch`` with one row for each violation, or group of violations. Its column
             ``affected_count`` says how many rows of the asset the violation affects; the others name it.
-        remedy: What to do about it, in one sentence.
+        remedy: What to do about it, in a sentence or two.
+        owner: The team that mends it, as Dagster writes owners.
+        examples: A select of the single rows that violate it, by their identity, the newest first: for where
+            ``violations`` groups them. It reads no batch, so that it can be run by hand; None where the violations are
+            the rows.
+        total: As :attr:`Batch.total`, where not all that the batch looked at could have violated it.
     """
 
     asset: str
@@ -55,6 +65,19 @@ class Expectation:
     batch: str
     violations: str
     remedy: str
+    owner: str
+    examples: str | None = None
+    total: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The asset and the rule, for a line of a report: ``observability_events: times in range``."""
+        return f"{self.asset.split('.')[-1]}: {self.name.replace('_', ' ')}"
+
+    @property
+    def guide(self) -> str:
+        """Where the docs say, step by step, what to do when it fails."""
+        return f"{GUIDE}#{self.name.replace('_', '-')}"
 
 
 @dataclass(frozen=True)
@@ -77,6 +100,10 @@ class ExpectationResult:
         affected_count: Rows of the asset that violate it; 0 when it passed or could not be checked.
         sample_rows: The worst violations, as text by column; at most :data:`SAMPLE_ROWS`.
         violation_count: Rows that ``violations`` returned: violations, or groups of them.
+        total_count: Of how many rows; None when it passed or could not be checked.
+        unit: What a row is, in the singular.
+        example_rows: The newest single rows that violate it, as text by column, where the violations are groups; at
+            most :data:`SAMPLE_ROWS`.
         error: Why it could not be checked, in one line; None when it was. What cannot be checked has not passed.
     """
 
@@ -86,6 +113,9 @@ class ExpectationResult:
     affected_count: int
     sample_rows: tuple[Mapping[str, str], ...]
     violation_count: int
+    total_count: int | None = None
+    unit: str = "row"
+    example_rows: tuple[Mapping[str, str], ...] = ()
     error: str | None = None
 
     @property
@@ -95,8 +125,25 @@ class ExpectationResult:
 
     @property
     def title(self) -> str:
-        """The asset and the rule, for a line of a report: ``observability_events: times in range``."""
-        return f"{self.expectation.asset.split('.')[-1]}: {self.expectation.name.replace('_', ' ')}"
+        """The asset and the rule; see :attr:`Expectation.title`."""
+        return self.expectation.title
+
+    @property
+    def rows(self) -> tuple[Mapping[str, str], ...]:
+        """Single rows that violate it, by their identity; at most :data:`SAMPLE_ROWS`."""
+        return self.example_rows or self.sample_rows
+
+    @property
+    def groups(self) -> tuple[Mapping[str, str], ...]:
+        """The worst violations where each stands for several rows; empty where :attr:`rows` says it all."""
+        return self.sample_rows if self.example_rows and "id" not in self.sample_rows[0] else ()
+
+    @property
+    def affected(self) -> str:
+        """How many of how many: ``12 of 3,400 events``."""
+        if self.total_count is None:
+            return _counted(self.affected_count, self.unit)
+        return f"{self.affected_count:,} of {_counted(self.total_count, self.unit)}"
 
     @property
     def observed(self) -> str:
@@ -109,7 +156,7 @@ class ExpectationResult:
             ", ".join(f"{name}={value}" for name, value in row.items()) for row in self.sample_rows[:_ROWS_IN_A_LINE]
         )
         more = self.violation_count - min(len(self.sample_rows), _ROWS_IN_A_LINE)
-        return f"{_rows(self.affected_count)}: {shown}" + (f"; and {more} more" if more > 0 else "")
+        return f"{self.affected}: {shown}" + (f"; and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True)
@@ -139,8 +186,11 @@ class SuiteResult:
 SAMPLE_ROWS = 10
 """Violations that a result names; the rest are counted."""
 
+GUIDE = "docs/data-quality.md"
+"""The page that says what to do about each expectation, one heading for each name."""
+
 _ROWS_IN_A_LINE = 3
 
 
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
+def _counted(count: int, unit: str) -> str:
+    return f"1 {unit}" if count == 1 else f"{count:,} {unit}s"

@@ -12,8 +12,9 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from expectations.model import SAMPLE_ROWS, Batch, Expectation, ExpectationResult, Suite, SuiteResult
@@ -21,6 +22,7 @@ from expectations.model import SAMPLE_ROWS, Batch, Expectation, ExpectationResul
 if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
     from great_expectations.datasource.fluent.sql_datasource import SQLDatasource
+    from sqlalchemy import Row
 
 _SESSION_OPTIONS = (
     "-c timezone=UTC "
@@ -30,6 +32,9 @@ _SESSION_OPTIONS = (
 )
 
 _TOTAL = "total_affected_count"
+
+_LONGEST_VALUE = 200
+"""Of what a result shows: the names in an event are text of any length."""
 
 
 def warm_up() -> None:
@@ -129,7 +134,8 @@ def _validate_batch(
         ],
     )
     try:
-        asset = datasource.add_query_asset(name=gx_suite.name, query=_stored(datasource, suite, batch))
+        stored = _stored(datasource, suite, batch)
+        asset = datasource.add_query_asset(name=gx_suite.name, query=stored)
         outcome = asset.add_batch_definition_whole_table("all").get_batch().validate(gx_suite, result_format="COMPLETE")
     except (GreatExpectationsError, SQLAlchemyError) as error:
         return [_unchecked(suite, rule, str(error)) for rule in expectations]
@@ -138,7 +144,11 @@ def _validate_batch(
         for entry in outcome.results
         if entry.expectation_config is not None and entry.expectation_config.meta is not None
     }
-    return [_result(suite, rule, by_index[index]) for index, rule in enumerate(expectations)]
+    results = [_result(suite, rule, by_index[index]) for index, rule in enumerate(expectations)]
+    return [
+        result if result.passed or result.error is not None else _with_evidence(datasource, batch, stored, result)
+        for result in results
+    ]
 
 
 def _stored(datasource: SQLDatasource, suite: str, batch: Batch) -> str:
@@ -155,6 +165,43 @@ def _stored(datasource: SQLDatasource, suite: str, batch: Batch) -> str:
         sqlalchemy.text(f"create temporary table {table} as {batch.query}")
     )
     return f"select * from {table}"
+
+
+def _with_evidence(
+    datasource: SQLDatasource, batch: Batch, stored: str, result: ExpectationResult
+) -> ExpectationResult:
+    """Say of a failed result of how many rows it is, and which single rows they are: asked only now, of what failed."""
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    examples, total = result.expectation.examples, result.expectation.total or batch.total
+    try:
+        counted = None if total is None else _select(datasource, f"with batch as ({stored}) {total}")[0][0]
+        rows = () if examples is None else _select(datasource, f"{examples} limit {SAMPLE_ROWS}")
+    except SQLAlchemyError:
+        # A column is missing that names the rows: another expectation says so, and this one's counts stand.
+        return result
+    return replace(
+        result,
+        total_count=None if counted is None else int(counted),
+        unit=batch.unit,
+        example_rows=tuple(_as_text(row._mapping) for row in rows),
+    )
+
+
+def _select(datasource: SQLDatasource, statement: str) -> Sequence[Row[Any]]:
+    import sqlalchemy  # noqa: PLC0415
+
+    with datasource.get_execution_engine().get_connection() as connection:
+        rows: Sequence[Row[Any]] = connection.execute(sqlalchemy.text(statement)).fetchall()
+        return rows
+
+
+def _as_text(row: Mapping[Any, Any], hidden: Collection[str] = ()) -> dict[str, str]:
+    return {
+        str(name): "NULL" if value is None else str(value)[:_LONGEST_VALUE]
+        for name, value in row.items()
+        if name not in hidden
+    }
 
 
 def _with_total(violations: str) -> str:
@@ -179,21 +226,20 @@ def _result(suite: str, rule: Expectation, outcome: ExpectationValidationResult)
     if errors:
         return _unchecked(suite, rule, errors[0])
     rows: list[dict[str, Any]] = outcome.result["details"]["unexpected_rows"]
+    hidden = {_TOTAL, "affected_count"} if all(row["affected_count"] == 1 for row in rows) else {_TOTAL}
     return ExpectationResult(
         suite=suite,
         expectation=rule,
         passed=bool(outcome.success),
         affected_count=int(rows[0][_TOTAL]) if rows else 0,
-        sample_rows=tuple(
-            {name: str(value) for name, value in row.items() if name != _TOTAL} for row in rows[:SAMPLE_ROWS]
-        ),
+        sample_rows=tuple(_as_text(row, hidden) for row in rows[:SAMPLE_ROWS]),
         violation_count=int(outcome.result["observed_value"]),
     )
 
 
 def _unchecked(suite: str, rule: Expectation, message: str) -> ExpectationResult:
     reason = message.strip().splitlines()[0] if message.strip() else "no reason was given"
-    return ExpectationResult(suite, rule, False, 0, (), 0, reason)
+    return ExpectationResult(suite, rule, False, 0, (), 0, error=reason)
 
 
 def _exception_messages(info: Mapping[str, Any]) -> list[str]:

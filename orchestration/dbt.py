@@ -58,12 +58,14 @@ class DbtProblem:
         status: dbt's word for it: error, fail, warn or runtime error.
         message: What dbt says of it.
         row_count: How many rows a test found; None where it counts none.
+        query: A test's select of those rows; None where dbt did not come so far.
     """
 
     name: str
     status: str
     message: str
     row_count: int | None = None
+    query: str | None = None
 
 
 @dataclass(frozen=True)
@@ -291,7 +293,8 @@ def summarize(files: list[dict[str, Any]], *, is_successful: bool, log: Path) ->
         if status not in ("success", "pass", "skipped"):
             if kind == "test":
                 name = name.rpartition(".")[0] or name  # without the hash that dbt appends
-            problems.append(DbtProblem(name, status, _message(result), result.get("failures") or None))
+            query = result.get("compiled_code") if kind == "test" else None
+            problems.append(DbtProblem(name, status, _message(result), result.get("failures") or None, query))
     return DbtResult(
         is_successful=is_successful,
         models_built=counts["built"],

@@ -199,6 +199,16 @@ def _rollups(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
     return Diagnosis("rollups", State.OK, f"{waiting:,} events wait for the next refresh")
 
 
+def _gates(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
+    if connection.execute("select to_regclass('analytics.pipeline_freshness')").fetchone() == (None,):
+        return Diagnosis("data quality", State.WARNING, "nobody has checked the events yet", "holdwatch pipeline run")
+    blocked = connection.execute(query("blocked_pipelines")).fetchall()
+    if blocked:
+        found = "; ".join(f"a gate blocks {environment}: {reason}" for environment, reason in blocked)
+        return Diagnosis("data quality", State.FAILED, found, "Mend the rows, then: holdwatch pipeline run")
+    return Diagnosis("data quality", State.OK, "no gate blocks the pipeline")
+
+
 def _schedules(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
     if connection.execute("select to_regclass('dagster.daemon_heartbeats')").fetchone() == (None,):
         found = "Dagster has never run on this database"
@@ -224,6 +234,7 @@ _CHECKS: dict[str, Check] = {
     "event partitions": _partitions,
     "quarantine": _quarantine,
     "rollups": _rollups,
+    "data quality": _gates,
     "flags": _flags,
     "schedules": _schedules,
 }

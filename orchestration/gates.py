@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import dagster as dg
 
@@ -10,8 +11,13 @@ from expectations.model import Expectation, ExpectationResult, Severity, Suite, 
 
 OBSERVED = "observed"
 REMEDY = "remedy"
+GUIDE = "step_by_step"
+OWNER = "owner"
 AFFECTED_ROWS = "affected_rows"
-SAMPLE = "sample"
+TOTAL_ROWS = "of_rows"
+ROWS = "rows"
+GROUPS = "where_they_come_from"
+DATA_DOCS = "data_docs"
 
 
 def check_specs(suite: Suite) -> list[dg.AssetCheckSpec]:
@@ -22,14 +28,25 @@ def check_specs(suite: Suite) -> list[dg.AssetCheckSpec]:
             asset=_asset_key(rule),
             description=rule.description,
             blocking=rule.severity is Severity.CRITICAL,
-            metadata={"engine": "Great Expectations", "suite": suite.name, REMEDY: rule.remedy},
+            metadata={
+                "engine": "Great Expectations",
+                "suite": suite.name,
+                REMEDY: rule.remedy,
+                GUIDE: rule.guide,
+                OWNER: rule.owner,
+            },
         )
         for rule in suite.expectations
     ]
 
 
-def check_results(result: SuiteResult) -> Iterator[dg.AssetCheckResult]:
-    """Return how each check came out, with the rows that violate it and what to do about them."""
+def check_results(result: SuiteResult, page: Path | None) -> Iterator[dg.AssetCheckResult]:
+    """Return how each check came out, with the rows that violate it and what to do about them.
+
+    Args:
+        result: Of the suite.
+        page: Its page of the Data Docs, if there is one.
+    """
     for outcome in result.results:
         yield dg.AssetCheckResult(
             asset_key=_asset_key(outcome.expectation),
@@ -37,7 +54,7 @@ def check_results(result: SuiteResult) -> Iterator[dg.AssetCheckResult]:
             passed=outcome.passed,
             severity=_severity(outcome.expectation.severity),
             description=None if outcome.passed else outcome.observed,
-            metadata=_metadata(outcome),
+            metadata=_metadata(outcome, page),
         )
 
 
@@ -53,19 +70,26 @@ def _severity(severity: Severity) -> dg.AssetCheckSeverity:
             return dg.AssetCheckSeverity.WARN
 
 
-def _metadata(outcome: ExpectationResult) -> dict[str, dg.MetadataValue]:
+def _metadata(outcome: ExpectationResult, page: Path | None) -> dict[str, dg.MetadataValue]:
     metadata: dict[str, dg.MetadataValue] = {
         OBSERVED: dg.MetadataValue.text(outcome.observed),
         AFFECTED_ROWS: dg.MetadataValue.int(outcome.affected_count),
     }
     if not outcome.passed:
         metadata[REMEDY] = dg.MetadataValue.text(outcome.expectation.remedy)
-    if outcome.sample_rows:
-        metadata[SAMPLE] = dg.MetadataValue.md(_markdown_table(outcome.sample_rows))
+        metadata[GUIDE] = dg.MetadataValue.text(outcome.expectation.guide)
+        metadata[OWNER] = dg.MetadataValue.text(outcome.expectation.owner)
+    if outcome.total_count is not None:
+        metadata[TOTAL_ROWS] = dg.MetadataValue.int(outcome.total_count)
+    for name, rows in ((ROWS, outcome.rows), (GROUPS, outcome.groups)):
+        if rows:
+            metadata[name] = _table(rows)
+    if page is not None:
+        # No link: a browser follows none from a server's page to a file.
+        metadata[DATA_DOCS] = dg.MetadataValue.path(page)
     return metadata
 
 
-def _markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    names = list(rows[0])
-    lines = [names, ["---"] * len(names), *([row[name] for name in names] for row in rows)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+def _table(rows: Sequence[Mapping[str, str]]) -> dg.MetadataValue:
+    schema = dg.TableSchema([dg.TableColumn(name, "string") for name in rows[0]])
+    return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows], schema)

@@ -16,6 +16,9 @@ STATE_DIR = Path(os.environ.get("HOLDWATCH_STATE_DIR") or PROJECT_ROOT / ".holdw
 REPORT_FILE = "report.html"
 """The report's name in the state folder."""
 
+DATA_DOCS = "data-docs"
+"""The folder of Great Expectations' Data Docs in the state folder."""
+
 DBT_PROJECT_DIR = _PACKAGE_PARENT / "dbt_project"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,7 @@ from holds_core.database.connections import connect
 from orchestration.dagster_instance import environment_variables
 from orchestration.dbt import dbt_environment
 from orchestration.dbt_manifest import prepare_target
+from orchestration.paths import DATA_DOCS
 from orchestration.pipeline.runs import at_work
 from orchestration.validation_worker import ValidationWorker, take_worker
 
@@ -53,20 +55,32 @@ class ExpectationsResource(dg.ConfigurableResource[Any]):
 
     url: str
     _worker: ValidationWorker | None = PrivateAttr(default=None)
+    _run_id: str = PrivateAttr(default="")
 
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Start the process."""
         self._worker = take_worker()
+        self._run_id = context.run.run_id if context.run is not None else "without-an-id"
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
         """End the process."""
         if self._worker is not None:
             self._worker.close()
 
-    def check(self, suite: Suite) -> SuiteResult:
-        """Check a suite against the database."""
+    def check(self, suite: Suite) -> tuple[SuiteResult, Path | None]:
+        """Check a suite against the database; also return its page of the Data Docs, beside Dagster's home.
+
+        None where the page could not be written: a gate decides by what it found, not by whether that can be shown.
+        """
         assert self._worker is not None
-        return self._worker.validate(self.url, suite)
+        checked_at = datetime.now(UTC)
+        result = self._worker.validate(self.url, suite)
+        folder = Path(os.environ["DAGSTER_HOME"]).parent / DATA_DOCS
+        try:
+            return result, self._worker.document(folder, result, self._run_id, checked_at)
+        except Exception as error:  # noqa: BLE001  whatever Great Expectations raises where its pages are written
+            dg.get_dagster_logger().warning("The Data Docs stay as they were: %s", error)
+            return result, None
 
 
 class DashboardsResource(dg.ConfigurableResource[Any]):

@@ -9,10 +9,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
 from multiprocessing import get_context
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from expectations.data_docs.site import add_result
 from expectations.model import Suite, SuiteResult
 from expectations.validate import validate, warm_up
 from orchestration.processes import die_with_parent
@@ -30,6 +33,10 @@ class ValidationWorker:
         """Check a suite; see :func:`expectations.validate.validate`."""
         (result,) = self._pool.submit(_validate, url, (suite,)).result()
         return result
+
+    def document(self, folder: Path, result: SuiteResult, run: str, checked_at: datetime) -> Path:
+        """Add a result to the Data Docs; see :func:`expectations.data_docs.site.add_result`."""
+        return self._pool.submit(add_result, folder, result, run, checked_at).result()
 
     def close(self) -> None:
         """End the process."""

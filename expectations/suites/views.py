@@ -13,10 +13,16 @@ from expectations.model import Batch, Expectation, Severity, Suite
 
 VIEWS_SCHEMA = "analytics"
 
+OWNER = "team:analytics"
+"""Who mends what fails here: the team that Dagster names as the models' owner."""
+
 GRAINS = ("minute", "hour", "day")
 
 _BUCKET = ("bucket_at", "grain", "environment", "restaurant_id", "restaurant_key")
-_REBUILD = "Build the views again (holdwatch pipeline run); if that does not mend it, the model is wrong."
+_REBUILD = (
+    "Make the rollups behind it anew (holdwatch pipeline rebuild), then run again (holdwatch pipeline run). If that "
+    "does not mend it, the model is wrong: dbt_project/models/views/{view}.sql."
+)
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,8 @@ _VIEWS = {
     ),
 }  # fmt: skip
 
+_COLUMN_COUNT = sum(len(view.columns) for view in _VIEWS.values())
+
 VIEW_NAMES = tuple(_VIEWS)
 """Every view of the contract."""
 
@@ -140,9 +148,10 @@ def views_suite(schema: str = VIEWS_SCHEMA) -> Suite:
     return Suite(
         name="views",
         batches=(
-            Batch("columns", _columns_query(schema)),
+            Batch("columns", _columns_query(schema), total=f"select {_COLUMN_COUNT}", unit="column"),
             # Each is computed once: the percentiles of ninety days are no small matter.
-            *(Batch(name, f"select * from {schema}.{name}") for name in (*BUCKETED_VIEWS, "double_bookings")),
+            *(Batch(name, f"select * from {schema}.{name}") for name in BUCKETED_VIEWS),
+            Batch("double_bookings", f"select * from {schema}.double_bookings", total=None, unit="double booking"),
         ),
         expectations=tuple(expectations),
     )
@@ -168,7 +177,9 @@ class _Rules:
             from (values {wanted}) as wanted (column_name)
             where column_name not in (select column_name from batch where view_name = '{self._view}')
             """,
-            f"Restore the column in dbt_project/models/views/{self._view}.sql: dashboards read it.",
+            f"Restore the column in dbt_project/models/views/{self._view}.sql, which dashboards read, and run again "
+            "(holdwatch pipeline run).",
+            OWNER,
         )
 
     def of_buckets(self, view: _View) -> list[Expectation]:
@@ -178,7 +189,8 @@ class _Rules:
         return rules
 
     def _critical(self, name: str, description: str, violations: str) -> Expectation:
-        return Expectation(self._asset, name, description, Severity.CRITICAL, self._view, violations, _REBUILD)
+        remedy = _REBUILD.format(view=self._view)
+        return Expectation(self._asset, name, description, Severity.CRITICAL, self._view, violations, remedy, OWNER)
 
     def _grains_valid(self) -> Expectation:
         known = ", ".join(f"'{grain}'" for grain in GRAINS)
@@ -265,7 +277,8 @@ def _percentiles_ordered(schema: str) -> Expectation:
         group by grain, bucket_at, environment, restaurant_key, phase
         having not coalesce({at[0.5]} <= {at[0.95]} and {at[0.95]} <= {at[0.99]}, false)
         """,
-        _REBUILD,
+        _REBUILD.format(view="reservation_latency_ms"),
+        OWNER,
     )
 
 
@@ -281,7 +294,9 @@ def _no_double_bookings(schema: str) -> Expectation:
             second_hold_id::text as second_hold_id, overlap_starts_at::text as overlap_starts_at, 1 as affected_count
         from batch
         """,
-        "Release one of the two holds, and find out when strict enforcement was off: holdwatch enforcement status.",
+        "Release one of the two holds (holdwatch holds release), and find out when strict enforcement was off "
+        "(holdwatch enforcement status): docs/runbooks/double-booking.md.",
+        OWNER,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from json import dumps
 from pathlib import Path
 from textwrap import shorten
@@ -16,15 +17,20 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from expectations.data_docs.site import DataDocsError
+from expectations.data_docs.site import rebuild as rebuild_data_docs
 from holds_core.database.connections import connect
 from orchestration.cli.output import JsonOption, print_json, results
 from orchestration.cli.progress import open_database, open_existing_database, working
 from orchestration.cli.tables import print_facts
 from orchestration.dbt import generate_docs, run_dbt
-from orchestration.paths import PROJECT_ROOT, state_dir
+from orchestration.errors import MissingExtraError
+from orchestration.paths import DATA_DOCS, PROJECT_ROOT, state_dir
 from orchestration.pipeline import Finding, PipelineError, PipelineProgress, PipelineReport, run_pipeline
 from orchestration.rollups import rolled_up_to
 from orchestration.spark import run_on_spark
+
+_ROWS_SHOWN = 3
 
 app = typer.Typer(no_args_is_help=True, help="Events to views to dashboard files, with expectations at both ends.")
 
@@ -142,6 +148,28 @@ def docs(
     typer.echo(f"Written: {written}")
 
 
+@app.command()
+def data_docs(json: JsonOption = False) -> None:
+    """Write the Data Docs anew: what both gates expect, and what their last checks found, as pages for people.
+
+    Each pass writes them as it checks, so this is for pages that were
+    deleted, or that another release wrote. Nothing is checked here.
+
+    Example: holdwatch pipeline data-docs
+    """
+    if find_spec("great_expectations") is None:
+        raise MissingExtraError("pipeline", "The Data Docs")
+    with working("Great Expectations writes its pages"):
+        try:
+            written = rebuild_data_docs(state_dir() / DATA_DOCS)
+        except (DataDocsError, OSError) as error:
+            raise PipelineError(f"The Data Docs stay as they were: {error}") from error
+    if json:
+        print_json({"file": str(written)})
+        return
+    typer.echo(f"Written: {written}")
+
+
 @contextmanager
 def pipeline_progress() -> Iterator[Callable[[PipelineProgress], None]]:
     """Show on standard error how far a pass is; yields what :func:`run_pipeline` takes as ``on_event``."""
@@ -190,6 +218,7 @@ def summary_rows(report: PipelineReport) -> list[tuple[str, str]]:
             "dashboard files",
             f"{len(report.files)} up to date in {', '.join(folders)}" if report.files else "left as they were",
         ),
+        *([] if report.data_docs is None else [("data quality", f"to read: {_short(report.data_docs)}")]),
     ]
 
 
@@ -200,10 +229,16 @@ def _print_findings(title: str, findings: tuple[Finding, ...]) -> None:
     for finding in findings:
         what, _, which = finding.observed.partition(": ")
         results.print(f"  {finding.title}: {what}", markup=False)
-        for row in which.split("; ") if which else ():
-            results.print(f"    - {row}", markup=False)
+        rows = [", ".join(f"{name}={value}" for name, value in row.items()) for row in finding.rows[:_ROWS_SHOWN]]
+        # Single rows, where they say more than what was counted; else what was counted, and after it single rows.
+        counted = [] if rows and which.startswith("id=") else which.split("; ") if which else []
+        for line in (*counted, *(f"e.g. {row}" if counted else row for row in rows if row not in counted)):
+            results.print(f"    - {line}", markup=False, soft_wrap=True)
         if finding.remedy:
             results.print(f"    {finding.remedy}", style="dim", markup=False, soft_wrap=True)
+        if finding.guide:
+            owner = f" Owner: {finding.owner}." if finding.owner else ""
+            results.print(f"    Step by step: {finding.guide}.{owner}", style="dim", markup=False, soft_wrap=True)
 
 
 def _in_one_line(report: PipelineReport) -> str:
@@ -212,7 +247,8 @@ def _in_one_line(report: PipelineReport) -> str:
     what = "The pipeline is blocked" if report.is_blocked else "The pipeline failed"
     if first is None:
         return f"{what}. Its log: {_short(report.log)}"
-    return f"{what}: {first}. {first.remedy}".strip() + more
+    guide = f" Step by step: {first.guide}" if first.guide else ""
+    return f"{what}: {first}. {first.remedy}{guide}".strip() + more
 
 
 def _short(path: Path) -> str:

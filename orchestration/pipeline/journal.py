@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterEventType
 
-from orchestration.dbt import DbtProblem, DbtResult, read_results, summarize
+from expectations.data_docs.site import INDEX
+from orchestration.dbt import DbtResult, read_results, summarize
 from orchestration.dbt_manifest import target_folder
-from orchestration.gates import AFFECTED_ROWS, OBSERVED, REMEDY
+from orchestration.gates import AFFECTED_ROWS, DATA_DOCS, GUIDE, OBSERVED, OWNER, REMEDY, ROWS, TOTAL_ROWS
+from orchestration.paths import DATA_DOCS as DATA_DOCS_FOLDER
+from orchestration.pipeline.dbt_findings import dbt_findings
 from orchestration.pipeline.report import Finding, PipelineProgress, PipelineReport
 from orchestration.pipeline.runs import JOB_NAME, step_error
 
@@ -58,7 +61,9 @@ class Journal:
                 return
         self._on_event(PipelineProgress(self._stage, self._done, self._total))
 
-    def report(self, run_id: str, home: Path, *, succeeded: bool, duration_seconds: float, log: Path) -> PipelineReport:
+    def report(
+        self, run_id: str, url: str, home: Path, *, succeeded: bool, duration_seconds: float, log: Path
+    ) -> PipelineReport:
         """Put together what was noted, and what dbt says of its part."""
         expectations = [evaluation for evaluation in self._evaluations if OBSERVED in evaluation.metadata]
         failed = [evaluation for evaluation in expectations if not evaluation.passed]
@@ -66,7 +71,8 @@ class Journal:
         warned = tuple(_finding(evaluation) for evaluation in failed if not evaluation.blocking)
         dbt = _dbt_result(home)
         compiled = target_folder(home) / "compiled"
-        dbt_failures = tuple(_dbt_finding(problem, compiled) for problem in dbt.problems if problem.status != "warn")
+        dbt_warnings = [problem for problem in dbt.problems if problem.status == "warn"]
+        dbt_failures = [problem for problem in dbt.problems if problem.status != "warn"]
         return PipelineReport(
             run_id=run_id,
             succeeded=succeeded,
@@ -74,20 +80,22 @@ class Journal:
             expectations_passed=len(expectations) - len(failed),
             expectations_warned=len(warned),
             expectations_failed=len(blocking),
-            warnings=(
-                *warned,
-                *(_dbt_finding(problem, compiled) for problem in dbt.problems if problem.status == "warn"),
-            ),
+            warnings=(*warned, *dbt_findings(url, dbt_warnings, compiled)),
             # What a step says of its failure repeats the checks that failed it.
-            failures=(*blocking, *dbt_failures) or tuple(self._errors),
+            failures=(*blocking, *dbt_findings(url, dbt_failures, compiled)) or tuple(self._errors),
             models_built=dbt.models_built,
             tests_passed=dbt.tests_passed,
-            tests_warned=sum(problem.status == "warn" for problem in dbt.problems),
+            tests_warned=len(dbt_warnings),
             tests_failed=dbt.tests_failed,
             files=tuple(self._files),
             duration_seconds=duration_seconds,
+            data_docs=self._data_docs(home),
             log=log,
         )
+
+    def _data_docs(self, home: Path) -> Path | None:
+        is_written = any(DATA_DOCS in evaluation.metadata for evaluation in self._evaluations)
+        return home.parent / DATA_DOCS_FOLDER / INDEX if is_written else None
 
     def _note_files(self, event: dg.DagsterEvent) -> None:
         paths = event.step_materialization_data.materialization.metadata.get("paths")
@@ -102,18 +110,27 @@ def _dbt_result(home: Path) -> DbtResult:
     return summarize(files, is_successful=bool(files), log=target_folder(home) / "dbt.log")
 
 
-def _dbt_finding(problem: DbtProblem, compiled: Path) -> Finding:
-    remedy = f"Its SQL shows the rows: find {compiled} -name '{problem.name}*'"
-    return Finding(f"dbt {problem.name}", problem.message or problem.status, problem.row_count, remedy)
-
-
 def _finding(evaluation: dg.AssetCheckEvaluation) -> Finding:
     metadata = evaluation.metadata
-    remedy = metadata.get(REMEDY)
-    affected = metadata[AFFECTED_ROWS].value
+    rows = metadata.get(ROWS)
     return Finding(
         title=f"{evaluation.asset_key.path[-1]}: {evaluation.check_name.replace('_', ' ')}",
-        observed=str(metadata[OBSERVED].value),
-        affected_rows=affected if isinstance(affected, int) else None,
-        remedy="" if remedy is None else str(remedy.value),
+        observed=_text(metadata, OBSERVED),
+        affected_rows=_count(metadata, AFFECTED_ROWS),
+        remedy=_text(metadata, REMEDY),
+        guide=_text(metadata, GUIDE),
+        owner=_text(metadata, OWNER),
+        total_rows=_count(metadata, TOTAL_ROWS),
+        rows=tuple({name: str(value) for name, value in record.data.items()} for record in rows.records)
+        if isinstance(rows, dg.TableMetadataValue)
+        else (),
     )
+
+
+def _text(metadata: Mapping[str, dg.MetadataValue], name: str) -> str:
+    return "" if name not in metadata else str(metadata[name].value)
+
+
+def _count(metadata: Mapping[str, dg.MetadataValue], name: str) -> int | None:
+    value = None if name not in metadata else metadata[name].value
+    return value if isinstance(value, int) else None

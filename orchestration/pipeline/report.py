@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +22,20 @@ class Finding:
         observed: What was seen, with how many rows and which.
         affected_rows: How many rows of the asset it concerns; None where it is not known.
         remedy: What to do about it; empty where nobody knows.
+        guide: Where the docs say it step by step; empty where they do not.
+        owner: The team that mends it; empty where it is not known.
+        total_rows: Of how many rows; None where it is not known.
+        rows: Some of the rows, by their identity, as text by column.
     """
 
     title: str
     observed: str
     affected_rows: int | None
     remedy: str
+    guide: str = ""
+    owner: str = ""
+    total_rows: int | None = None
+    rows: tuple[Mapping[str, str], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.title}: {self.observed}"
@@ -51,6 +60,7 @@ class PipelineReport:
         tests_failed: Those that failed, or could not be run.
         files: The dashboard files, all up to date; empty when it did not come that far.
         duration_seconds: From the call to the report.
+        data_docs: The index of the pages on data quality; None where no gate was reached, or they could not be written.
         log: The full log.
     """
 
@@ -68,6 +78,7 @@ class PipelineReport:
     tests_failed: int
     files: tuple[Path, ...]
     duration_seconds: float
+    data_docs: Path | None
     log: Path
 
 

@@ -109,7 +109,9 @@ def _run(
             raise KeyboardInterrupt
         with connect(database.url) as connection:
             record_run_end(connection, instance, run_id)
-    return journal.report(run_id, home, succeeded=result.success, duration_seconds=time.monotonic() - started, log=log)
+    return journal.report(
+        run_id, database.url, home, succeeded=result.success, duration_seconds=time.monotonic() - started, log=log
+    )
 
 
 def _was_interrupted(events: Iterable[Any]) -> bool:

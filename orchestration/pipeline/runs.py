@@ -13,7 +13,7 @@ import psycopg
 from holds_core.database.connections import connect
 from holds_core.events.record import Event, record_event
 from holds_core.events.types import EventType, Severity
-from orchestration.gates import OBSERVED, REMEDY
+from orchestration.gates import GUIDE, OBSERVED, REMEDY
 
 JOB_NAME = "pipeline"
 REFRESH_JOB_NAME = "refresh"
@@ -137,13 +137,11 @@ def _why(instance: dg.DagsterInstance, run_id: str) -> dict[str, object]:
 
 
 def describe_check(evaluation: dg.AssetCheckEvaluation) -> str:
-    """Say which check failed, with what was observed and the remedy."""
-    observed = evaluation.metadata.get(OBSERVED)
-    remedy = evaluation.metadata.get(REMEDY)
+    """Say which check failed, with what was observed, the remedy, and where that is said step by step."""
     said = f"{evaluation.asset_key.path[-1]}: {evaluation.check_name.replace('_', ' ')}"
-    for value in (observed, remedy):
-        if value is not None:
-            said += f". {value.value}"
+    for name in (OBSERVED, REMEDY, GUIDE):
+        if name in evaluation.metadata:
+            said += f". {str(evaluation.metadata[name].value).removesuffix('.')}"
     return said
 
 

@@ -164,6 +164,15 @@ def test_broken_batch_fails_each_expectation_for_its_own_rows(
         assert failed.is_blocking is (bad.severity is Severity.CRITICAL)
         assert failed.affected_count == sum(other.affected for other in CASES if other.name == bad.name)
         assert any(bad.says in f"{name}={value}" for row in failed.sample_rows for name, value in row.items()), bad
+    total = len(GOOD) + sum(len(bad.rows) for bad in CASES)
+    for name, failed in outcomes.items():
+        if failed.passed:
+            continue
+        assert failed.total_count == total
+        # The single events at fault, and no others: each by the identity that finds it, and where it came from.
+        wrong = {str(row["id"]) for bad in CASES if bad.name == name for row in bad.rows}
+        assert {row["id"] for row in failed.rows} == wrong, name
+        assert all(row["occurred_at"] and row["source"] and row["restaurant_id"] for row in failed.rows)
 
 
 def test_null_share_over_the_limit_on_a_completed_day_blocks(
@@ -178,6 +187,10 @@ def test_null_share_over_the_limit_on_a_completed_day_blocks(
     assert blocking.affected_count == 6
     assert "day=2026-03-09, environment=dev" in blocking.observed
     assert "sources=capacity.selector" in blocking.observed
+    assert blocking.observed.startswith("6 of 50 events: ")
+    # Those of the other days and environments are few enough.
+    assert len(blocking.rows) == 6
+    assert {(row["environment"], row["restaurant_id"]) for row in blocking.rows} == {("dev", "NULL")}
 
 
 def test_null_share_counts_selector_and_hold_events_only(loose_table: psycopg.Connection, database_url: str) -> None:

@@ -40,7 +40,7 @@ def test_reading_the_suites_does_not_load_the_engine() -> None:
 def test_join_in_a_violation_is_refused(database_url: str) -> None:
     """The engine would leave out an alias that PostgreSQL 15 wants."""
     rule = Expectation(
-        "a.b", "joined", "", Severity.WARNING, "columns", "select 1 from batch join batch as b on true", ""
+        "a.b", "joined", "", Severity.WARNING, "columns", "select 1 from batch join batch as b on true", "", ""
     )
     suite = Suite("joined", (SUITES[0].batches[0],), (rule,))
     with pytest.raises(ValueError, match="without a join"):
@@ -56,8 +56,10 @@ def test_observed_counts_names_and_says_how_many_more() -> None:
         affected_count=1200,
         sample_rows=tuple({"id": str(number)} for number in range(10)),
         violation_count=12,
+        total_count=34_000,
+        unit="event",
     )
-    assert result.observed == "1,200 rows: id=0; id=1; id=2; and 9 more"
+    assert result.observed == "1,200 of 34,000 events: id=0; id=1; id=2; and 9 more"
     assert result.title == "observability_events: columns present"
 
 

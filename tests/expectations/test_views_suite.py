@@ -151,7 +151,7 @@ CASES = [
         )
     ),
     *(
-        Bad(view, "all_equals_sum_of_parts", f"delete from {SCHEMA}.{view} where restaurant_key = '(all)'", "=None")
+        Bad(view, "all_equals_sum_of_parts", f"delete from {SCHEMA}.{view} where restaurant_key = '(all)'", "=NULL")
         for view in (
             "assignment_success_rate", "reservation_latency_ms", "hold_retry_exhaustion", "cutoff_triggers",
             "hold_activity",
@@ -187,7 +187,7 @@ CASES = [
         )
     ),
     Bad(
-        "error_taxonomy", "restaurant_keys_present", f"update {SCHEMA}.error_taxonomy set restaurant_key = null", "None"
+        "error_taxonomy", "restaurant_keys_present", f"update {SCHEMA}.error_taxonomy set restaurant_key = null", "NULL"
     ),
     Bad(
         "reservation_latency_ms",

@@ -9,17 +9,23 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from expectations.suites.events import events_suite
+from expectations.suites.views import views_suite
 from holds_core.database.connections import connect
 from holds_core.database.settings import Environment
 from orchestration.database import Database
+from orchestration.dbt import DbtProblem
+from orchestration.doctor import State, examine
 from orchestration.paths import state_dir
-from orchestration.pipeline import PipelineProgress, PipelineReport, run_pipeline
+from orchestration.pipeline import Finding, PipelineProgress, PipelineReport, run_pipeline
+from orchestration.pipeline.dbt_findings import dbt_findings
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning"),
@@ -95,7 +101,15 @@ def test_pass_builds_everything_and_shows_warnings(passed: Pass) -> None:
     (warning,) = report.warnings
     assert warning.title == "observability_events: restaurants known"
     assert warning.affected_rows == 10
+    assert warning.total_rows == 500
     assert "source=capacity.selector" in warning.observed
+    assert {row["restaurant_id"] for row in warning.rows} == {"NULL"}
+    # The rows that are named are those.
+    named = ", ".join(f"'{row['id']}'" for row in warning.rows)
+    assert rows(
+        passed.database.url,
+        f"select count(*) from holds.observability_events where restaurant_id is null and id in ({named})",
+    ) == [(10,)]
     assert report.models_built >= 8
     assert report.tests_passed > 0
     assert report.tests_failed == 0
@@ -112,6 +126,20 @@ def test_pass_writes_the_dashboard_files(passed: Pass) -> None:
     for path in passed.report.files:
         assert passed.dashboards in path.parents
         assert yaml.safe_load(path.read_text("utf-8"))  # of which JSON is a part
+
+
+def test_pass_writes_the_data_docs_of_both_gates(passed: Pass) -> None:
+    """The index, the newest page of each gate, and the path of its own page at each check that Dagster keeps."""
+    assert passed.report.data_docs == passed.state / "data-docs" / "index.html"
+    index = passed.report.data_docs.read_text("utf-8")
+    for suite in (events_suite(datetime.now(UTC)), views_suite()):
+        (page,) = (passed.state / "data-docs" / "validations" / suite.name / passed.report.run_id).rglob("*.html")
+        assert str(page.relative_to(passed.state / "data-docs")) in index
+        assert rows(
+            passed.database.url,
+            "select count(*) from dagster.event_logs "
+            f"where dagster_event_type = 'ASSET_CHECK_EVALUATION' and event like '%{page}%'",
+        ) == [(len(suite.expectations),)]
 
 
 def test_pass_tells_how_far_it_is(passed: Pass) -> None:
@@ -172,13 +200,19 @@ def test_blocked_pass_names_rows_and_remedy_and_leaves_all_as_it_was(passed: Pas
     )
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("holdwatch: The pipeline is blocked: observability_events: times in range: 1 row: ")
+    assert line.startswith("holdwatch: The pipeline is blocked: observability_events: times in range: 1 of 50")
     assert str(event_id) in line
     assert "Mend the clock" in line
+    assert "docs/data-quality.md#times-in-range" in line
     report = json.loads(done.stdout)
     assert report["is_blocked"]
     assert not report["succeeded"]
     assert (report["expectations_failed"], report["models_built"], report["files"]) == (1, 0, [])
+    (failure,) = report["failures"]
+    assert [(row["id"], row["source"]) for row in failure["rows"]] == [(event_id, "clock")]
+    assert (failure["affected_rows"], failure["total_rows"], failure["owner"]) == (1, 502, "team:platform")
+    assert str(event_id) in next((tmp_path / "data-docs/validations/events").rglob("*.html")).read_text("utf-8")
+    assert "Not checked yet" in Path(report["data_docs"]).read_text("utf-8")
     assert "DagsterAssetCheckFailedError" in Path(report["log"]).read_text("utf-8")
 
     assert relations(url) == before
@@ -186,11 +220,36 @@ def test_blocked_pass_names_rows_and_remedy_and_leaves_all_as_it_was(passed: Pas
     ((is_blocked, reason),) = rows(url, "select is_blocked, blocked_reason from analytics.pipeline_freshness")
     assert is_blocked
     assert str(event_id) in str(reason)
+    assert "docs/data-quality.md#times-in-range" in str(reason)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLDWATCH_DATABASE_URL", url)
+        (quality,) = (one for one in examine() if one.check == "data quality")
+    assert quality.state is State.FAILED
+    assert str(event_id) in quality.found
     assert rows(
         url,
         "select context ->> 'runId', context ->> 'isBlocked' from holds.observability_events "
         "where event_type = 'pipeline.run.failed'",
     ) == [(report["run_id"], "true")]
+
+
+def test_a_test_of_dbt_names_rows(passed: Pass) -> None:
+    """Of what dbt only counts, the rows are read again, some of them; a query that fails or writes costs only those."""
+
+    def found(query: str) -> Finding:
+        problem = DbtProblem("adds_up", "fail", "Got 12 results, configured to fail if != 0", 12, query)
+        (finding,) = dbt_findings(passed.database.url, [problem], passed.state)
+        return finding
+
+    named = found(
+        "select number as bucket, null as total, 'call Ada' as message from generate_series(1, 12) as number order by 1"
+    )
+    assert named.rows == tuple({"bucket": str(number), "total": "NULL"} for number in range(1, 11))
+    assert named.affected_rows == 12
+    assert "holdwatch pipeline rebuild" in named.remedy
+    assert found("select * from analytics.gone").rows == ()
+    assert found("select holds.store_event(gen_random_uuid(), now(), 'x', 'info', 'x', null, null, '{}')").rows == ()
+    assert rows(passed.database.url, "select count(*) from holds.observability_events where event_type = 'x'") == [(0,)]
 
 
 PROGRAM = """

@@ -137,6 +137,15 @@ order by role_name;
 select min(refreshed_at)
 from analytics.rollup_positions;
 
+-- name: blocked_pipelines
+-- The environments whose last run a gate stopped, and why.
+select
+    environment,
+    blocked_reason
+from analytics.pipeline_freshness
+where is_blocked
+order by environment;
+
 -- name: stopped_schedules
 -- What somebody switched off in Dagster: schedules, and sensors.
 select instigator_body::jsonb -> 'origin' ->> 'job_name' as schedule_name

@@ -20,4 +20,4 @@ from orchestration.resources import ExpectationsResource
 )
 def events_gate(expectations: ExpectationsResource) -> Iterator[dg.AssetCheckResult]:
     """Check the suite as of now."""
-    yield from check_results(expectations.check(events_suite(datetime.now(UTC))))
+    yield from check_results(*expectations.check(events_suite(datetime.now(UTC))))

@@ -18,4 +18,4 @@ from orchestration.resources import ExpectationsResource
 )
 def views_gate(expectations: ExpectationsResource) -> Iterator[dg.AssetCheckResult]:
     """Check the suite."""
-    yield from check_results(expectations.check(views_suite()))
+    yield from check_results(*expectations.check(views_suite()))
