@@ -111,7 +111,7 @@ def test_a_refresh_takes_in_what_is_new_and_a_second_one_nothing(url: str, refre
 
 
 def test_a_rollup_that_was_small_is_not_read_whole_for_each_row(url: str, refresh: Refresh) -> None:
-    """It grows while it is looked up, and the planner knows it as it was: at one page it would choose to read it all."""
+    """It grows while it is looked up, and the planner knows it as it was: of one page it would read all each time."""
     scans = "select relname, seq_scan from pg_stat_user_tables where relname = any(%s) and schemaname = 'analytics'"
     with connect(url) as connection:
         insert_event(connection, ASSIGNMENT, '{"timing": {"totalMs": 100}}', restaurant_id=RESTAURANT)
