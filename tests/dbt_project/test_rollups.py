@@ -119,9 +119,9 @@ def test_a_rollup_that_was_small_is_not_read_whole_for_each_row(url: str, refres
         refresh()
         connection.execute("analyze")
         load(connection, 400, seed=5)
-        before = dict(connection.execute(scans, (list(ROLLUPS),)).fetchall())
+        before: dict[str, int] = dict(connection.execute(scans, (list(ROLLUPS),)).fetchall())
         refresh()
-        after = dict(connection.execute(scans, (list(ROLLUPS),)).fetchall())
+        after: dict[str, int] = dict(connection.execute(scans, (list(ROLLUPS),)).fetchall())
         rows = {rollup: one(connection, f"select count(*) from analytics.{rollup}")[0] for rollup in ROLLUPS}
     assert min(rows.values()) > 100
     assert {rollup: after[rollup] - before[rollup] for rollup in ROLLUPS if after[rollup] > before[rollup] + 3} == {}
