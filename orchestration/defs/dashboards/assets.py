@@ -11,9 +11,9 @@ import dagster as dg
 import dashboards
 from dashboards.files import GENERATED_FOLDERS
 from expectations.suites.views import VIEW_NAMES, VIEWS_SCHEMA
+from orchestration.asset_facts import Updates, docs, tags
+from orchestration.jobs import PLATFORM, RETRIES
 from orchestration.resources import DashboardsResource
-
-OWNERS = ["team:platform"]
 
 _DESCRIPTIONS = {
     "datadog": "Bodies of Datadog monitors, for its API, for Terraform and for its UI.",
@@ -23,16 +23,34 @@ _DESCRIPTIONS = {
 }
 
 
+_KINDS = {
+    "datadog": {"datadog", "json"},
+    "grafana": {"grafana", "json"},
+    "grafana-alerting": {"grafana", "yaml"},
+    "prometheus": {"prometheus", "yaml"},
+}
+
+_DOCS = {
+    "datadog": "datadog.md",
+    "grafana": "views.md",
+    "grafana-alerting": "alerting.md",
+    "prometheus": "metrics.md",
+}
+
+
 @dg.multi_asset(
     name="dashboard_files",
+    retry_policy=RETRIES,
     specs=[
         dg.AssetSpec(
             ["dashboards", folder],
             description=_DESCRIPTIONS[folder],
             deps=[[VIEWS_SCHEMA, name] for name in VIEW_NAMES],
             group_name="dashboards",
-            owners=OWNERS,
-            kinds={folder, "json"},
+            owners=PLATFORM,
+            kinds=_KINDS[folder],
+            tags=tags(Updates.HALF_HOUR, is_public=True),
+            metadata={"how to load them": docs("how-to/load-dashboards.md"), "docs": docs(_DOCS[folder])},
         )
         for folder in GENERATED_FOLDERS
     ],
@@ -48,10 +66,14 @@ def dashboard_files(dashboard_folder: DashboardsResource) -> Iterator[dg.Materia
             data_version=dg.DataVersion(_digest(directory, files)),
             metadata={
                 "files": dg.MetadataValue.int(len(files)),
-                "paths": dg.MetadataValue.json([str(path) for path in files]),
+                "names": dg.MetadataValue.md(_listed(directory / folder, files)),
                 "folder": dg.MetadataValue.path(directory / folder),
             },
         )
+
+
+def _listed(folder: Path, files: Sequence[Path]) -> str:
+    return "\n".join(f"- {path.relative_to(folder).as_posix()}" for path in files)
 
 
 def _digest(directory: Path, files: Sequence[Path]) -> str:

@@ -10,10 +10,10 @@ import dagster as dg
 from dashboards.errors import ReaderRoleError
 from dashboards.report import Report, Wanted, make_report, picture
 from expectations.suites.views import VIEW_NAMES, VIEWS_SCHEMA
+from orchestration.asset_facts import Updates, docs, runbook, tags
+from orchestration.jobs import PLATFORM, RETRIES
 from orchestration.paths import REPORT_FILE
 from orchestration.resources import DatabaseResource
-
-OWNERS = ["team:platform"]
 
 _PLOT = "success"
 
@@ -23,8 +23,11 @@ _PLOT = "success"
     description="One HTML page for who has none of the tools: the answer, figures with goals, plots of 90 days.",
     deps=[[VIEWS_SCHEMA, name] for name in VIEW_NAMES],
     group_name="dashboards",
-    owners=OWNERS,
+    owners=PLATFORM,
     kinds={"html"},
+    tags=tags(Updates.HALF_HOUR, is_public=True),
+    metadata={"docs": docs("report.md"), "runbook": runbook("README")},
+    retry_policy=RETRIES,
 )
 def report(context: dg.AssetExecutionContext, database: DatabaseResource) -> dg.MaterializeResult[None]:
     """Write the page beside Dagster's home, where ``holdwatch report`` writes it as well."""
@@ -45,7 +48,6 @@ def _metadata(made: Report, path: Path) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "answer": f"{made.answer.first} {made.answer.second}",
         "page": dg.MetadataValue.path(path),
-        "address": dg.MetadataValue.url(path.as_uri()),
         "figures": dg.MetadataValue.md(_table(made)),
     }
     # As numbers too, of which Dagster draws how they go.
@@ -55,7 +57,7 @@ def _metadata(made: Report, path: Path) -> dict[str, Any]:
     except ModuleNotFoundError:
         return metadata
     encoded = base64.b64encode(png).decode("ascii")
-    return metadata | {"plot": dg.MetadataValue.md(f"![{words}](data:image/png;base64,{encoded})")}
+    return metadata | {"plot": dg.MetadataValue.md(f"{words}\n\n![{words}](data:image/png;base64,{encoded})")}
 
 
 def _table(made: Report) -> str:

@@ -17,41 +17,37 @@ from holds_core.flags.reports import as_csv, as_markdown
 from holds_core.flags.snapshot import read_snapshot
 from holds_core.flags.trail import Verdict, verify_trail
 from holds_core.flags.variables import read_variables
+from orchestration.asset_facts import Updates, docs, runbook, tags
 from orchestration.flag_sources import REGISTRY, all_sources, registry_page, write_registry
+from orchestration.jobs import PLATFORM, RETRIES
 from orchestration.resources import DatabaseResource
-
-OWNERS = ["team:platform"]
 
 REGISTRY_KEY = dg.AssetKey(["flags", "registry"])
 AUDIT_KEY = dg.AssetKey(["flags", "audit"])
 
 
-flag_changes = dg.AssetSpec(
-    ["holds", "flag_changes"],
-    description="Every change of a flag that was asked for, and what became of it. Written by the holds core alone.",
-    group_name="holds",
-    owners=OWNERS,
-    kinds={"postgres", "table"},
-)
-
-
 @dg.multi_asset(
     name="flag_reports",
+    retry_policy=RETRIES,
     specs=[
         dg.AssetSpec(
             REGISTRY_KEY,
             description="The page about every flag, docs/feature-flags/registry.md, made of the definitions.",
             group_name="flags",
-            owners=OWNERS,
+            owners=PLATFORM,
             kinds={"markdown"},
+            tags=tags(Updates.HALF_HOUR, is_public=True),
+            metadata={"docs": docs("feature-flags/README.md")},
         ),
         dg.AssetSpec(
             AUDIT_KEY,
             description="Every flag in every environment: default, override, what is in force, why, since when, whose.",
             deps=[["holds", "settings"], ["holds", "flag_changes"], ["holds", "observability_events"]],
             group_name="flags",
-            owners=OWNERS,
+            owners=PLATFORM,
             kinds={"postgres", "csv", "markdown"},
+            tags=tags(Updates.HALF_HOUR, is_public=True),
+            metadata={"docs": docs("feature-flags/README.md"), "runbook": runbook("unsafe-flags")},
         ),
     ],
     check_specs=[

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from expectations.suites.views import views_suite
-from orchestration.gates import check_results, check_specs
+from orchestration.gate_steps import check_selected
+from orchestration.gates import check_specs
 from orchestration.resources import ExpectationsResource
 
 
@@ -15,7 +16,10 @@ from orchestration.resources import ExpectationsResource
     name="views_gate",
     description="What must hold of the views before what reads them is generated.",
     specs=check_specs(views_suite()),
+    can_subset=True,
 )
-def views_gate(expectations: ExpectationsResource) -> Iterator[dg.AssetCheckResult]:
+def views_gate(
+    context: dg.AssetCheckExecutionContext, expectations: ExpectationsResource
+) -> Iterator[dg.AssetCheckResult]:
     """Check the suite."""
-    yield from check_results(*expectations.check(views_suite()))
+    yield from check_selected(context, expectations, views_suite())
