@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 import dagster as dg
 
@@ -34,12 +35,12 @@ def tags(updates: Updates, *, is_public: bool) -> dict[str, str]:
     return {"updates": updates.value, "contract": "public" if is_public else "internal"}
 
 
-def docs(page: str) -> dg.MetadataValue:
+def docs(page: str) -> dg.MetadataValue[Any]:
     """Return where a page below docs/ is."""
     return dg.MetadataValue.path(f"docs/{page}")
 
 
-def runbook(page: str) -> dg.MetadataValue:
+def runbook(page: str) -> dg.MetadataValue[Any]:
     """Return a link to a runbook, where they are published; else its file. A placeholder would lead nowhere."""
     try:
         base = runbooks_url()
@@ -49,7 +50,7 @@ def runbook(page: str) -> dg.MetadataValue:
     return docs(f"runbooks/{page}.md") if base == RUNBOOK_BASE_URL else dg.MetadataValue.url(f"{base}/{page}.md")
 
 
-def table(name: str, columns: Mapping[str, tuple[str, str]]) -> dict[str, dg.MetadataValue]:
+def table(name: str, columns: Mapping[str, tuple[str, str]]) -> dict[str, dg.MetadataValue[Any]]:
     """Return what Dagster shows of a table: its name, and its columns by name with type and description."""
     schema = dg.TableSchema([dg.TableColumn(column, kind, text) for column, (kind, text) in columns.items()])
     return {

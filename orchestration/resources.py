@@ -27,6 +27,10 @@ from orchestration.paths import DATA_DOCS
 from orchestration.pipeline.runs import at_work
 from orchestration.validation_worker import ValidationWorker, take_worker
 
+# A server that restarts is back by then, and nobody waits long to see that it is not.
+_STEP_RETRIES = 2
+_STEP_RETRY_SECONDS = 3
+
 DATABASE_URL: Any = Field(
     description="The database that everything is about, by the environment variable that names it. Leave it as it is."
 )
@@ -41,6 +45,19 @@ class DatabaseResource(dg.ConfigurableResource[Any]):
     def connect(self) -> psycopg.Connection:
         """Open an autocommit connection in UTC."""
         return connect(self.url, application_name="holdwatch-pipeline")
+
+    @contextmanager
+    def connect_in_step(self) -> Generator[psycopg.Connection]:
+        """Open one for a step of a run; a step whose connection breaks begins anew, twice, before the run fails.
+
+        Raises:
+            RetryRequested: The database could not be reached, or went away.
+        """
+        try:
+            with self.connect() as connection:
+                yield connection
+        except psycopg.OperationalError as error:
+            raise dg.RetryRequested(max_retries=_STEP_RETRIES, seconds_to_wait=_STEP_RETRY_SECONDS) from error
 
 
 class PipelineLock(dg.ConfigurableResource[Any]):

@@ -12,7 +12,7 @@ import dashboards
 from dashboards.files import GENERATED_FOLDERS
 from expectations.suites.views import VIEW_NAMES, VIEWS_SCHEMA
 from orchestration.asset_facts import Updates, docs, tags
-from orchestration.jobs import PLATFORM, RETRIES
+from orchestration.jobs import PLATFORM
 from orchestration.resources import DashboardsResource
 
 _DESCRIPTIONS = {
@@ -40,7 +40,6 @@ _DOCS = {
 
 @dg.multi_asset(
     name="dashboard_files",
-    retry_policy=RETRIES,
     specs=[
         dg.AssetSpec(
             ["dashboards", folder],

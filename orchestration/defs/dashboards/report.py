@@ -11,7 +11,7 @@ from dashboards.errors import ReaderRoleError
 from dashboards.report import Report, Wanted, make_report, picture
 from expectations.suites.views import VIEW_NAMES, VIEWS_SCHEMA
 from orchestration.asset_facts import Updates, docs, runbook, tags
-from orchestration.jobs import PLATFORM, RETRIES
+from orchestration.jobs import PLATFORM
 from orchestration.paths import REPORT_FILE
 from orchestration.resources import DatabaseResource
 
@@ -27,12 +27,11 @@ _PLOT = "success"
     kinds={"html"},
     tags=tags(Updates.HALF_HOUR, is_public=True),
     metadata={"docs": docs("report.md"), "runbook": runbook("README")},
-    retry_policy=RETRIES,
 )
 def report(context: dg.AssetExecutionContext, database: DatabaseResource) -> dg.MaterializeResult[None]:
     """Write the page beside Dagster's home, where ``holdwatch report`` writes it as well."""
     try:
-        with database.connect() as connection:
+        with database.connect_in_step() as connection:
             made = make_report(connection, Wanted())
     except ReaderRoleError as error:
         # A server's owner need not be a reader, and nothing else in the pipeline is to fail of it.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 from holds_core.database.migrations import ensure_event_partitions
 from orchestration.asset_facts import Updates, docs, runbook, table, tags
 from orchestration.dbt_manifest import source_columns
-from orchestration.jobs import PLATFORM, RETRIES
+from orchestration.jobs import PLATFORM
 from orchestration.resources import DatabaseResource, PipelineLock
 
 SCHEMA = "holds"
@@ -22,7 +24,7 @@ order by environment
 """
 
 
-def source(name: str, description: str, **metadata: dg.MetadataValue) -> dg.AssetSpec:
+def source(name: str, description: str, **metadata: dg.MetadataValue[Any]) -> dg.AssetSpec:
     """Return a table of the holds core that models read and no run writes."""
     return dg.AssetSpec(
         [SCHEMA, name],
@@ -74,15 +76,14 @@ flag_changes = source(
     tags=tags(Updates.BY_THE_PLATFORM, is_public=False),
     metadata=table(f"{SCHEMA}.observability_events", source_columns("observability_events"))
     | {"docs": docs("events.md"), "runbook": runbook("telemetry-stale")},
-    retry_policy=RETRIES,
 )
 def observability_events(database: DatabaseResource, pipeline_lock: PipelineLock) -> dg.MaterializeResult[None]:
     """Count the events of each environment, and make the partitions that are missing."""
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         partitions_made = ensure_event_partitions(connection)
         counts = connection.execute(_COUNTS).fetchall()
     newest = [row[4] for row in counts]
-    metadata: dict[str, dg.MetadataValue] = {
+    metadata: dict[str, dg.MetadataValue[Any]] = {
         "dagster/row_count": dg.MetadataValue.int(sum(row[1] for row in counts)),
         "by_environment": dg.MetadataValue.table(
             [

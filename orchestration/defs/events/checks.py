@@ -1,7 +1,5 @@
 """The gate at the source: one pass of Great Expectations; critical expectations block all that follows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from holds_core.database.settings import Settings
 from holds_core.events.sync import sync_events
-from orchestration.jobs import PLATFORM, RETRIES, run_tags
+from orchestration.jobs import PLATFORM, run_tags
 from orchestration.paths import state_dir
 from orchestration.resources import DatabaseResource
 
@@ -19,7 +19,7 @@ OUR_TABLE = "holds.observability_events"
 
 
 class SyncConfig(dg.Config):
-    """How a run of ``sync_events`` goes about it."""
+    """How a run goes about following the other database."""
 
     overlap_minutes: int = Field(
         60,
@@ -33,7 +33,6 @@ class SyncConfig(dg.Config):
 
 @dg.op(
     description=f"Brings what has come into the events of the database that {URL_VARIABLE} names.",
-    retry_policy=RETRIES,
 )
 def sync_source(context: dg.OpExecutionContext, config: SyncConfig, database: DatabaseResource) -> None:
     """Sync once; safe beside itself, and beside imports."""
@@ -41,10 +40,9 @@ def sync_source(context: dg.OpExecutionContext, config: SyncConfig, database: Da
     source = os.environ.get(URL_VARIABLE)
     if source is None:
         raise dg.Failure(
-            f"{URL_VARIABLE} is not set: there is no database to follow. Set it, and start `holdwatch up` anew.",
-            allow_retries=False,
+            f"{URL_VARIABLE} is not set: there is no database to follow. Set it, and start `holdwatch up` anew."
         )
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         report = sync_events(
             connection,
             source,

@@ -19,7 +19,7 @@ from holds_core.flags.trail import Verdict, verify_trail
 from holds_core.flags.variables import read_variables
 from orchestration.asset_facts import Updates, docs, runbook, tags
 from orchestration.flag_sources import REGISTRY, all_sources, registry_page, write_registry
-from orchestration.jobs import PLATFORM, RETRIES
+from orchestration.jobs import PLATFORM
 from orchestration.resources import DatabaseResource
 
 REGISTRY_KEY = dg.AssetKey(["flags", "registry"])
@@ -28,7 +28,6 @@ AUDIT_KEY = dg.AssetKey(["flags", "audit"])
 
 @dg.multi_asset(
     name="flag_reports",
-    retry_policy=RETRIES,
     specs=[
         dg.AssetSpec(
             REGISTRY_KEY,
@@ -72,7 +71,7 @@ def flag_reports(database: DatabaseResource) -> Iterator[dg.MaterializeResult[No
         data_version=_version(page),
         metadata={"flags": len(packaged_definitions()), "file": dg.MetadataValue.path(REGISTRY)},
     )
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         environment = read_snapshot(connection).environment
         variables = read_variables(packaged_definitions())
         rows = build_matrix(all_sources(connection, variables, environment), datetime.now(UTC).date())

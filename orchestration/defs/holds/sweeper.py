@@ -7,17 +7,16 @@ import dagster as dg
 
 from holds_core.events.spool import default_spool
 from holds_core.sweeper import is_sweep_due, sweep_holds
-from orchestration.jobs import PLATFORM, RETRIES, run_tags
+from orchestration.jobs import PLATFORM, run_tags
 from orchestration.resources import DatabaseResource
 
 
 @dg.op(
     description="Ends holds whose time is over, records new double bookings, drains this machine's event spool.",
-    retry_policy=RETRIES,
 )
 def sweep(context: dg.OpExecutionContext, database: DatabaseResource) -> None:
     """Sweep once; safe beside itself and beside whatever places holds."""
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         report = sweep_holds(connection, default_spool())
     context.add_output_metadata(asdict(report))
     if report.double_bookings:

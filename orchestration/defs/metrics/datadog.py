@@ -6,20 +6,20 @@ from datetime import timedelta
 
 import dagster as dg
 
-from dashboards.pushing.datadog_api import API_KEY, DatadogSettings
+from dashboards.pushing.datadog_api import API_KEY, TRIES, DatadogSettings
 from dashboards.pushing.datadog_series import Sent, send_series
 from dashboards.pushing.points import are_restaurants_wanted, read_series
-from orchestration.jobs import PLATFORM, RETRIES, run_tags
+from orchestration.jobs import PLATFORM, run_tags
 from orchestration.resources import DatabaseResource
 
-TRIES = 1
+TRIES_OF_A_TICK = 1
 """The next minute sends the counts of the last hour anyway, and who evaluates sensors has others to see to."""
 
 
-@dg.op(description="Sends what the views say now to Datadog.", retry_policy=RETRIES)
+@dg.op(description="Sends what the views say now to Datadog.")
 def send_to_datadog(context: dg.OpExecutionContext, database: DatabaseResource) -> None:
     """Send once; sending it again changes nothing."""
-    context.add_output_metadata(asdict(_push(database)))
+    context.add_output_metadata(asdict(_push(database, TRIES)))
 
 
 @dg.job(
@@ -45,13 +45,13 @@ def push_to_datadog(context: dg.SensorEvaluationContext, database: DatabaseResou
     """Send what there is; fails, for all to see, where Datadog does not take it."""
     if API_KEY not in os.environ:
         return dg.SkipReason(f"Nothing is sent to Datadog: {API_KEY} is not set.")
-    sent = _push(database)
+    sent = _push(database, TRIES_OF_A_TICK)
     return dg.SkipReason(f"{sent.series} series with {sent.points} points were sent; no run is needed for that.")
 
 
-def _push(database: DatabaseResource) -> Sent:
+def _push(database: DatabaseResource, tries: int) -> Sent:
     # From the environment, not from a configuration, which Dagster stores and shows.
     settings = DatadogSettings.from_environ(with_app_key=False)
     with database.connect() as connection:
         series = read_series(connection, restaurants=are_restaurants_wanted())
-    return send_series(settings, series, tries=TRIES)
+    return send_series(settings, series, tries=tries)

@@ -10,13 +10,13 @@ from holds_core.database.queries import query
 from holds_core.database.settings import RETENTION_DAYS
 from holds_core.events.retention import ExpiredPartition, drop_partitions, plan_retention
 from orchestration.dagster_history import prune_history
-from orchestration.jobs import PLATFORM, RETRIES, run_tags
+from orchestration.jobs import PLATFORM, run_tags
 from orchestration.resources import DatabaseResource
 from orchestration.rollups import rolled_up_to
 
 
 class RetentionConfig(dg.Config):
-    """How a run of ``retention`` goes about it."""
+    """How a run goes about letting go of what is too old."""
 
     dry_run: bool = Field(False, description="Only say in the log what would be let go of, and change nothing.")
     history_days: int = Field(
@@ -31,11 +31,10 @@ class RetentionConfig(dg.Config):
 
 @dg.op(
     description="Lists the partitions that are older than the history, and whether their events are rolled up.",
-    retry_policy=RETRIES,
 )
 def plan(context: dg.OpExecutionContext, database: DatabaseResource) -> list[ExpiredPartition]:
     """Change nothing, and say what is to go."""
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         partitions = plan_retention(connection, rolled_up_to=rolled_up_to(connection))
     for partition in partitions:
         kept = f"stays: {partition.kept_because}" if partition.kept_because else "is to be dropped"
@@ -46,7 +45,6 @@ def plan(context: dg.OpExecutionContext, database: DatabaseResource) -> list[Exp
 
 @dg.op(
     description="Drops those partitions, forgets ended holds of the same age, lets events out of quarantine.",
-    retry_policy=RETRIES,
 )
 def let_go(
     context: dg.OpExecutionContext,
@@ -59,7 +57,7 @@ def let_go(
         context.log.info("A dry run: nothing is changed.")
         return
     forgotten = 0
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         ensure_event_partitions(connection)
         readmitted = connection.execute(query("readmit_quarantined_events")).fetchone()
         dropped = drop_partitions(

@@ -11,7 +11,7 @@ import dagster as dg
 from expectations.suites.views import VIEWS_SCHEMA
 from holds_core.database.settings import RETENTION_DAYS
 from orchestration.asset_facts import Updates, docs, tags
-from orchestration.jobs import ANALYTICS, RETRIES, run_tags
+from orchestration.jobs import ANALYTICS, run_tags
 from orchestration.resources import DatabaseResource, PipelineLock
 from orchestration.rollups import ROLLUPS, Reconciliation, reconcile_day, refresh_rollups
 
@@ -51,8 +51,6 @@ days = dg.DailyPartitionsDefinition(
         "how to": docs("rollups.md"),
         "kept in": dg.MetadataValue.asset(dg.AssetKey([VIEWS_SCHEMA, "rollup_reconciliations"])),
     },
-    # Comparing again finds the same; a rebuild is one transaction.
-    retry_policy=RETRIES,
 )
 def rollup_days(
     context: dg.AssetExecutionContext, database: DatabaseResource, pipeline_lock: PipelineLock
@@ -61,7 +59,7 @@ def rollup_days(
     chosen = [date.fromisoformat(key) for key in context.partition_keys]
     wrong: list[Reconciliation] = []
     events = 0
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         for number, day in enumerate(chosen, 1):
             found = reconcile_day(connection, day)
             events += found[0].events
@@ -98,7 +96,7 @@ def _rebuild(context: dg.AssetExecutionContext, database: DatabaseResource, day:
     bounds = f'{{"rebuild_from": "{day}", "rebuild_before": "{day + timedelta(days=1)}"}}'
     result = refresh_rollups(database.url, "--vars", bounds)
     if not result.is_successful:
-        raise dg.Failure(f"The rollups of {day} could not be rebuilt; dbt's log: {result.log}", allow_retries=False)
+        raise dg.Failure(f"The rollups of {day} could not be rebuilt; dbt's log: {result.log}")
 
 
 def _in_words(found: Reconciliation) -> str:

@@ -29,14 +29,14 @@ select blocked_reason from analytics.pipeline_freshness where is_blocked limit 1
 @dg.op(name="refresh_rollups", description="Merges the events that have come in into the rollups, by `dbt run`.")
 def refresh(context: dg.OpExecutionContext, database: DatabaseResource, pipeline_lock: PipelineLock) -> None:
     """Refresh all rollups; one that fails leaves the others refreshed, and itself as it was."""
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         before = rolled_up_to(connection)
     result = refresh_rollups(database.url)
     for problem in result.problems:
         context.log.error("%s: %s", problem.name, problem.message)
     if not result.is_successful:
         raise dg.Failure("; ".join(f"{one.name}: {one.message}" for one in result.problems) or "dbt failed.")
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         after, waiting = rolled_up_to(connection), waiting_events(connection)
     for materialization in _materializations(after):
         context.log_event(materialization)

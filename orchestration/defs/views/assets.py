@@ -65,7 +65,7 @@ class Translator(DagsterDbtTranslator):
         return ANALYTICS
 
 
-def _links(manifest: Mapping[str, Any], unique_id: str, name: str) -> dict[str, dg.MetadataValue]:
+def _links(manifest: Mapping[str, Any], unique_id: str, name: str) -> dict[str, dg.MetadataValue[Any]]:
     """Return where to read on: its SQL, the dashboards that read it, the pages about it, what to do if it is bad."""
     node = manifest["nodes"][unique_id]
     links = {

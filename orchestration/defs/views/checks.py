@@ -1,7 +1,5 @@
 """The gate at the views: critical expectations do not undo what was built, but block what is generated from it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
