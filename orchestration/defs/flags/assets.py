@@ -44,7 +44,7 @@ AUDIT_KEY = dg.AssetKey(["flags", "audit"])
             deps=[["holds", "settings"], ["holds", "flag_changes"], ["holds", "observability_events"]],
             group_name="flags",
             owners=PLATFORM,
-            kinds={"postgres", "csv", "markdown"},
+            kinds={"csv", "markdown"},
             tags=tags(Updates.HALF_HOUR, is_public=True),
             metadata={"docs": docs("feature-flags/README.md"), "runbook": runbook("unsafe-flags")},
         ),

@@ -19,6 +19,8 @@ TRIES_OF_A_TICK = 1
 @dg.op(description="Sends what the views say now to Datadog.")
 def send_to_datadog(context: dg.OpExecutionContext, database: DatabaseResource) -> None:
     """Send once; sending it again changes nothing."""
+    if API_KEY not in os.environ:
+        raise dg.Failure(f"{API_KEY} is not set: nothing can be sent. Set it, and start `holdwatch up` anew.")
     context.add_output_metadata(asdict(_push(database, TRIES)))
 
 

@@ -48,7 +48,7 @@ days = dg.DailyPartitionsDefinition(
     ),
     tags=tags(Updates.NIGHTLY, is_public=False),
     metadata={
-        "how to": docs("rollups.md"),
+        "docs": docs("rollups.md"),
         "kept in": dg.MetadataValue.asset(dg.AssetKey([VIEWS_SCHEMA, "rollup_reconciliations"])),
     },
 )

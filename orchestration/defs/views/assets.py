@@ -45,7 +45,6 @@ class Translator(DagsterDbtTranslator):
         is_live = props["config"]["materialized"] == "view"
         stored = Updates.FIVE_MINUTES if props["fqn"][1] == "rollups" else Updates.HALF_HOUR
         spec = spec.merge_attributes(
-            kinds={"view" if is_live else "table"},
             tags=tags(Updates.LIVE if is_live else stored, is_public=is_public),
             metadata=_links(manifest, unique_id, name),
         )
@@ -68,10 +67,9 @@ class Translator(DagsterDbtTranslator):
 def _links(manifest: Mapping[str, Any], unique_id: str, name: str) -> dict[str, dg.MetadataValue[Any]]:
     """Return where to read on: its SQL, the dashboards that read it, the pages about it, what to do if it is bad."""
     node = manifest["nodes"][unique_id]
-    links = {
-        "file": dg.MetadataValue.path(f"dbt_project/{node['original_file_path']}"),
-        "sql": dg.MetadataValue.md(f"```sql\n{node['raw_code']}\n```"),
-    }
+    links: dict[str, dg.MetadataValue[Any]] = {}
+    if (signal := _SIGNALS.get(name)) is not None:
+        links |= {"good is": dg.MetadataValue.text(signal.good), "runbook": runbook(signal.runbook)}
     readers = [one["label"] for one in manifest["exposures"].values() if unique_id in one["depends_on"]["nodes"]]
     if readers:
         links["read by"] = dg.MetadataValue.text("; ".join(sorted(readers)))
@@ -79,9 +77,10 @@ def _links(manifest: Mapping[str, Any], unique_id: str, name: str) -> dict[str, 
         links["docs"] = docs(f"reference/views.md#{name}")
     elif node["fqn"][1] == "rollups":
         links["docs"] = docs("rollups.md")
-    if (signal := _SIGNALS.get(name)) is not None:
-        links |= {"good is": dg.MetadataValue.text(signal.good), "runbook": runbook(signal.runbook)}
-    return links
+    return links | {
+        "file": dg.MetadataValue.path(f"dbt_project/{node['original_file_path']}"),
+        "sql": dg.MetadataValue.md(f"```sql\n{node['raw_code']}\n```"),
+    }
 
 
 @dbt_assets(manifest=manifest(), dagster_dbt_translator=Translator(), name="dbt_build")

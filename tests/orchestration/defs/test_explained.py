@@ -35,12 +35,13 @@ def test_every_asset_explains_itself(definitions: Definitions) -> None:
         assert node.description, key
         assert "Raw SQL" not in node.description, key
         assert node.owners, key
-        assert node.kinds, key
+        # A third icon pushes the name out of the catalog of a narrow window.
+        assert 1 <= len(node.kinds) <= 2, key
         assert node.group_name != "default", key
         assert node.tags["updates"] in set(Updates), key
         is_public = key.path[0] != "holds" and (key.path[0] != "analytics" or key.path[-1] in VIEWS)
         assert node.tags["contract"] == ("public" if is_public else "internal"), key
-        if node.kinds & {"table", "view"}:
+        if node.kinds & {"table", "dbt"}:
             schema: Any = node.metadata["dagster/column_schema"]
             # Dagster wraps the schema where we have, and not where dbt's integration has.
             columns = getattr(schema, "value", schema).columns
@@ -103,7 +104,7 @@ def test_every_job_explains_itself_and_its_configuration(definitions: Definition
             # How steps are executed and how values are stored between them is Dagster's own.
             if path.startswith(("ops.", "resources.")) and not path.startswith("resources.io_manager."):
                 assert field.description, (name, path)
-                assert field.default_provided, (name, path)
+                assert field.default_provided or path.startswith("resources."), (name, path)
         assert "resources.database.config.url" in fields, name
     retention = dict(_fields(definitions.resolve_job_def("retention").run_config_schema.config_type))
     assert "Only say" in str(retention["ops.let_go.config.dry_run"].description)
