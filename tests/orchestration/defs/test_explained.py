@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -176,10 +177,15 @@ def test_every_schedule_and_sensor_explains_itself(definitions: Definitions) -> 
 
 
 def test_one_check_of_a_gate_can_be_run_alone(
-    definitions: Definitions, instance: DagsterInstance, database_url: str, monkeypatch: pytest.MonkeyPatch
+    definitions: Definitions,
+    instance: DagsterInstance,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As by its button in the UI, after rows were mended: the others are not run with it."""
     monkeypatch.setenv(DATABASE_URL_VARIABLE, database_url)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
     key = AssetCheckKey(AssetKey(["holds", "observability_events"]), "times_in_range")
     job = definitions.resolve_implicit_global_asset_job_def()
     result = job.get_subset(asset_selection=set(), asset_check_selection={key}).execute_in_process(instance=instance)
