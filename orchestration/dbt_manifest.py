@@ -36,11 +36,11 @@ def manifest() -> Mapping[str, Any]:
     return loaded
 
 
-def source_columns(table: str) -> dict[str, str]:
-    """Return the descriptions of a source table's columns."""
+def source_columns(table: str) -> dict[str, tuple[str, str]]:
+    """Return the columns of a source table that the models may read: the type and the description of each."""
     for source in manifest()["sources"].values():
         if source["name"] == table:
-            return {name: str(column["description"]) for name, column in source["columns"].items()}
+            return {name: (column["data_type"], column["description"]) for name, column in source["columns"].items()}
     raise KeyError(table)
 
 

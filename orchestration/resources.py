@@ -15,7 +15,7 @@ import dagster as dg
 import psycopg
 from dagster_dbt import DbtCliInvocation, DbtCliResource
 from packaging.version import Version
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from dashboards.files import DASHBOARDS_DIR
 from expectations.model import Suite, SuiteResult
@@ -27,21 +27,43 @@ from orchestration.paths import DATA_DOCS
 from orchestration.pipeline.runs import at_work
 from orchestration.validation_worker import ValidationWorker, take_worker
 
+# A server that restarts is back by then, and nobody waits long to see that it is not.
+_STEP_RETRIES = 2
+_STEP_RETRY_SECONDS = 3
+
+DATABASE_URL: Any = Field(
+    description="The database that everything is about, by the environment variable that names it. Leave it as it is."
+)
+"""No default: a value would stand in Dagster's storage and UI, password and all."""
+
 
 class DatabaseResource(dg.ConfigurableResource[Any]):
     """The database that the pipeline reads and builds in."""
 
-    url: str
+    url: str = DATABASE_URL
 
     def connect(self) -> psycopg.Connection:
         """Open an autocommit connection in UTC."""
         return connect(self.url, application_name="holdwatch-pipeline")
 
+    @contextmanager
+    def connect_in_step(self) -> Generator[psycopg.Connection]:
+        """Open one for a step of a run; a step whose connection breaks begins anew, twice, before the run fails.
+
+        Raises:
+            RetryRequested: The database could not be reached, or went away.
+        """
+        try:
+            with self.connect() as connection:
+                yield connection
+        except psycopg.OperationalError as error:
+            raise dg.RetryRequested(max_retries=_STEP_RETRIES, seconds_to_wait=_STEP_RETRY_SECONDS) from error
+
 
 class PipelineLock(dg.ConfigurableResource[Any]):
     """Held through a whole run: other runs wait for it, and who holds it is alive."""
 
-    url: str
+    url: str = DATABASE_URL
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[PipelineLock]:
@@ -53,7 +75,7 @@ class PipelineLock(dg.ConfigurableResource[Any]):
 class ExpectationsResource(dg.ConfigurableResource[Any]):
     """Great Expectations, in a process of its own that starts with the run, or has started before."""
 
-    url: str
+    url: str = DATABASE_URL
     _worker: ValidationWorker | None = PrivateAttr(default=None)
     _run_id: str = PrivateAttr(default="")
 
@@ -86,7 +108,9 @@ class ExpectationsResource(dg.ConfigurableResource[Any]):
 class DashboardsResource(dg.ConfigurableResource[Any]):
     """Where the dashboard files go: the package's own folder, which is committed, unless told otherwise."""
 
-    directory: str | None = None
+    directory: str | None = Field(
+        None, description="The folder to write the dashboard files to; left out, the package's own folder."
+    )
 
     def path(self) -> Path:
         """Return the folder."""
@@ -96,7 +120,7 @@ class DashboardsResource(dg.ConfigurableResource[Any]):
 class DbtResource(DbtCliResource):
     """dbt as this project runs it: one subprocess, no look-ups on the network, one target folder for all runs."""
 
-    url: str
+    url: str = DATABASE_URL
 
     @cached_property
     def _cli_version(self) -> Version:

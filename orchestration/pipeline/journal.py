@@ -98,9 +98,14 @@ class Journal:
         return home.parent / DATA_DOCS_FOLDER / INDEX if is_written else None
 
     def _note_files(self, event: dg.DagsterEvent) -> None:
-        paths = event.step_materialization_data.materialization.metadata.get("paths")
-        if isinstance(paths, dg.JsonMetadataValue) and isinstance(paths.data, list):
-            self._files += [Path(str(path)) for path in paths.data]
+        metadata = event.step_materialization_data.materialization.metadata
+        folder, names = metadata.get("folder"), metadata.get("names")
+        if (
+            isinstance(folder, dg.PathMetadataValue)
+            and folder.path is not None
+            and isinstance(names, dg.MarkdownMetadataValue)
+        ):
+            self._files += [Path(folder.path) / line.removeprefix("- ") for line in names.value.splitlines()]
 
 
 def _dbt_result(home: Path) -> DbtResult:

@@ -60,5 +60,5 @@ def test_sensor_sends_where_a_key_is_set(
     monkeypatch.delenv("DD_API_KEY")
     said = tick()
     assert isinstance(said, SkipReason)
-    assert said.skip_message == "DD_API_KEY is not set."
+    assert said.skip_message == "Nothing is sent to Datadog: DD_API_KEY is not set."
     assert len(server.log) == sent + 1

@@ -112,17 +112,18 @@ def test_up_answers_with_the_schedule_on_and_ctrl_c_ends_it_all(start: Callable[
     states = {item["name"]: item["scheduleState"]["status"] for item in repository["schedules"]}
     states |= {item["name"]: item["sensorState"]["status"] for item in repository["sensors"]}
     expected = (
-        "every_day",
-        "every_five_minutes",
-        "every_half_hour",
-        "every_minute",
-        "every_night",
-        "follow_source",
+        "retention_every_day",
+        "refresh_every_five_minutes",
+        "pipeline_every_half_hour",
+        "sweep_holds_every_minute",
+        "reconcile_days_every_night",
+        "sync_events_every_five_minutes",
         "guard_rollouts",
+        "pipeline_when_nothing_is_built",
         "push_to_datadog",
         "record_failure",
         "record_success",
-        "when_events_wait",
+        "refresh_when_events_wait",
     )
     assert states == dict.fromkeys(expected, "RUNNING")
     up.process.send_signal(signal.SIGINT)

@@ -10,10 +10,10 @@ import dagster as dg
 from dashboards.errors import ReaderRoleError
 from dashboards.report import Report, Wanted, make_report, picture
 from expectations.suites.views import VIEW_NAMES, VIEWS_SCHEMA
+from orchestration.asset_facts import Updates, docs, runbook, tags
+from orchestration.jobs import PLATFORM
 from orchestration.paths import REPORT_FILE
 from orchestration.resources import DatabaseResource
-
-OWNERS = ["team:platform"]
 
 _PLOT = "success"
 
@@ -23,13 +23,15 @@ _PLOT = "success"
     description="One HTML page for who has none of the tools: the answer, figures with goals, plots of 90 days.",
     deps=[[VIEWS_SCHEMA, name] for name in VIEW_NAMES],
     group_name="dashboards",
-    owners=OWNERS,
+    owners=PLATFORM,
     kinds={"html"},
+    tags=tags(Updates.HALF_HOUR, is_public=True),
+    metadata={"docs": docs("report.md"), "runbook": runbook("README")},
 )
 def report(context: dg.AssetExecutionContext, database: DatabaseResource) -> dg.MaterializeResult[None]:
     """Write the page beside Dagster's home, where ``holdwatch report`` writes it as well."""
     try:
-        with database.connect() as connection:
+        with database.connect_in_step() as connection:
             made = make_report(connection, Wanted())
     except ReaderRoleError as error:
         # A server's owner need not be a reader, and nothing else in the pipeline is to fail of it.
@@ -45,7 +47,6 @@ def _metadata(made: Report, path: Path) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "answer": f"{made.answer.first} {made.answer.second}",
         "page": dg.MetadataValue.path(path),
-        "address": dg.MetadataValue.url(path.as_uri()),
         "figures": dg.MetadataValue.md(_table(made)),
     }
     # As numbers too, of which Dagster draws how they go.
@@ -55,7 +56,7 @@ def _metadata(made: Report, path: Path) -> dict[str, Any]:
     except ModuleNotFoundError:
         return metadata
     encoded = base64.b64encode(png).decode("ascii")
-    return metadata | {"plot": dg.MetadataValue.md(f"![{words}](data:image/png;base64,{encoded})")}
+    return metadata | {"plot": dg.MetadataValue.md(f"{words}\n\n![{words}](data:image/png;base64,{encoded})")}
 
 
 def _table(made: Report) -> str:

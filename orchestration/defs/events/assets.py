@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 from holds_core.database.migrations import ensure_event_partitions
+from orchestration.asset_facts import Updates, docs, runbook, table, tags
 from orchestration.dbt_manifest import source_columns
+from orchestration.jobs import PLATFORM
 from orchestration.resources import DatabaseResource, PipelineLock
 
-OWNERS = ["team:platform"]
+SCHEMA = "holds"
 GROUP = "holds"
 KINDS = {"postgres", "table"}
 
@@ -19,61 +23,68 @@ group by environment
 order by environment
 """
 
-_COLUMN_TYPES = """
-select attname::text, format_type(atttypid, null)
-from pg_attribute
-where attrelid = 'holds.observability_events'::regclass and attnum > 0 and not attisdropped
-order by attnum
-"""
 
-hold_windows = dg.AssetSpec(
-    ["holds", "table_hold_windows"],
-    description="One row per table of a hold. Written by the holds core, guarded by its exclusion constraint.",
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds=KINDS,
+def source(name: str, description: str, **metadata: dg.MetadataValue[Any]) -> dg.AssetSpec:
+    """Return a table of the holds core that models read and no run writes."""
+    return dg.AssetSpec(
+        [SCHEMA, name],
+        description=f"{description} Written by the holds core alone: there is nothing to materialize.",
+        group_name=GROUP,
+        owners=PLATFORM,
+        kinds=KINDS,
+        tags=tags(Updates.BY_THE_PLATFORM, is_public=False),
+        metadata=table(f"{SCHEMA}.{name}", source_columns(name)) | metadata,
+    )
+
+
+hold_windows = source(
+    "table_hold_windows",
+    "One row per table of a hold; its exclusion constraint refuses what overlaps.",
+    docs=docs("holds.md"),
+    runbook=runbook("double-booking"),
 )
 
-settings = dg.AssetSpec(
-    ["holds", "settings"],
-    description="One row: which deployment this database serves, and whether strict enforcement is on.",
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds=KINDS,
+settings = source(
+    "settings",
+    "One row: which deployment this database serves, and whether strict enforcement is on.",
+    docs=docs("holds.md"),
 )
 
-restaurant_settings = dg.AssetSpec(
-    ["holds", "restaurant_settings"],
-    description="Where a restaurant differs from the settings of its database: strict by name, limits of its own.",
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds=KINDS,
+restaurant_settings = source(
+    "restaurant_settings",
+    "Where a restaurant differs from the settings of its database: strict by name, limits of its own.",
+    docs=docs("holds.md"),
+)
+
+flag_changes = source(
+    "flag_changes",
+    "Every change of a feature flag that was asked for, and what became of it.",
+    docs=docs("feature-flags/README.md"),
+    runbook=runbook("unsafe-flags"),
 )
 
 
 @dg.asset(
-    key=["holds", "observability_events"],
+    key=[SCHEMA, "observability_events"],
     description=(
         "Every event of the platform: assignments, holds, conflicts, manual operations. Written by the holds core and "
         "by imports, partitioned by UTC day. A run counts what is there and makes the partitions of the days to come."
     ),
     group_name=GROUP,
-    owners=OWNERS,
+    owners=PLATFORM,
     kinds=KINDS,
+    tags=tags(Updates.BY_THE_PLATFORM, is_public=False),
+    metadata=table(f"{SCHEMA}.observability_events", source_columns("observability_events"))
+    | {"docs": docs("events.md"), "runbook": runbook("telemetry-stale")},
 )
 def observability_events(database: DatabaseResource, pipeline_lock: PipelineLock) -> dg.MaterializeResult[None]:
     """Count the events of each environment, and make the partitions that are missing."""
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         partitions_made = ensure_event_partitions(connection)
         counts = connection.execute(_COUNTS).fetchall()
-        types = connection.execute(_COLUMN_TYPES).fetchall()
-    descriptions = source_columns("observability_events")
     newest = [row[4] for row in counts]
-    metadata: dict[str, dg.MetadataValue] = {
+    metadata: dict[str, dg.MetadataValue[Any]] = {
         "dagster/row_count": dg.MetadataValue.int(sum(row[1] for row in counts)),
-        "dagster/column_schema": dg.MetadataValue.table_schema(
-            dg.TableSchema([dg.TableColumn(name, kind, descriptions.get(name)) for name, kind in types])
-        ),
         "by_environment": dg.MetadataValue.table(
             [
                 dg.TableRecord(
@@ -81,8 +92,8 @@ def observability_events(database: DatabaseResource, pipeline_lock: PipelineLock
                         "environment": environment,
                         "events": count,
                         "without a restaurant": without,
-                        "oldest": oldest.isoformat(),
-                        "newest": latest.isoformat(),
+                        "oldest": f"{oldest:%Y-%m-%d %H:%M:%S} UTC",
+                        "newest": f"{latest:%Y-%m-%d %H:%M:%S} UTC",
                     }
                 )
                 for environment, count, without, oldest, latest in counts

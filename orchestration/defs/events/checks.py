@@ -1,14 +1,13 @@
 """The gate at the source: one pass of Great Expectations; critical expectations block all that follows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from expectations.suites.events import events_suite
-from orchestration.gates import check_results, check_specs
+from orchestration.gate_steps import check_selected
+from orchestration.gates import check_specs
 from orchestration.resources import ExpectationsResource
 
 
@@ -17,7 +16,10 @@ from orchestration.resources import ExpectationsResource
     description="What must hold of the raw events before anything is built from them.",
     # Names and severities do not depend on the moment, which only the run knows.
     specs=check_specs(events_suite(datetime.now(UTC))),
+    can_subset=True,
 )
-def events_gate(expectations: ExpectationsResource) -> Iterator[dg.AssetCheckResult]:
+def events_gate(
+    context: dg.AssetCheckExecutionContext, expectations: ExpectationsResource
+) -> Iterator[dg.AssetCheckResult]:
     """Check the suite as of now."""
-    yield from check_results(*expectations.check(events_suite(datetime.now(UTC))))
+    yield from check_selected(context, expectations, events_suite(datetime.now(UTC)))

@@ -17,22 +17,13 @@ from holds_core.flags.reports import as_csv, as_markdown
 from holds_core.flags.snapshot import read_snapshot
 from holds_core.flags.trail import Verdict, verify_trail
 from holds_core.flags.variables import read_variables
+from orchestration.asset_facts import Updates, docs, runbook, tags
 from orchestration.flag_sources import REGISTRY, all_sources, registry_page, write_registry
+from orchestration.jobs import PLATFORM
 from orchestration.resources import DatabaseResource
-
-OWNERS = ["team:platform"]
 
 REGISTRY_KEY = dg.AssetKey(["flags", "registry"])
 AUDIT_KEY = dg.AssetKey(["flags", "audit"])
-
-
-flag_changes = dg.AssetSpec(
-    ["holds", "flag_changes"],
-    description="Every change of a flag that was asked for, and what became of it. Written by the holds core alone.",
-    group_name="holds",
-    owners=OWNERS,
-    kinds={"postgres", "table"},
-)
 
 
 @dg.multi_asset(
@@ -42,16 +33,20 @@ flag_changes = dg.AssetSpec(
             REGISTRY_KEY,
             description="The page about every flag, docs/feature-flags/registry.md, made of the definitions.",
             group_name="flags",
-            owners=OWNERS,
+            owners=PLATFORM,
             kinds={"markdown"},
+            tags=tags(Updates.HALF_HOUR, is_public=True),
+            metadata={"docs": docs("feature-flags/README.md")},
         ),
         dg.AssetSpec(
             AUDIT_KEY,
             description="Every flag in every environment: default, override, what is in force, why, since when, whose.",
             deps=[["holds", "settings"], ["holds", "flag_changes"], ["holds", "observability_events"]],
             group_name="flags",
-            owners=OWNERS,
-            kinds={"postgres", "csv", "markdown"},
+            owners=PLATFORM,
+            kinds={"csv", "markdown"},
+            tags=tags(Updates.HALF_HOUR, is_public=True),
+            metadata={"docs": docs("feature-flags/README.md"), "runbook": runbook("unsafe-flags")},
         ),
     ],
     check_specs=[
@@ -76,7 +71,7 @@ def flag_reports(database: DatabaseResource) -> Iterator[dg.MaterializeResult[No
         data_version=_version(page),
         metadata={"flags": len(packaged_definitions()), "file": dg.MetadataValue.path(REGISTRY)},
     )
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         environment = read_snapshot(connection).environment
         variables = read_variables(packaged_definitions())
         rows = build_matrix(all_sources(connection, variables, environment), datetime.now(UTC).date())

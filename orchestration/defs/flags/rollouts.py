@@ -7,6 +7,7 @@ import json
 import dagster as dg
 
 from holds_core.flags import rollouts
+from orchestration.jobs import PLATFORM
 from orchestration.resources import DatabaseResource
 
 
@@ -14,6 +15,7 @@ from orchestration.resources import DatabaseResource
     # In its own tick, as push_to_datadog: a run's process costs seconds, and judging milliseconds.
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
+    owners=PLATFORM,
     description="Judges staged rollouts every minute, and takes a stage back whose guardrail is broken.",
 )
 def guard_rollouts(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import dagster as dg
 
 from orchestration.defs.pipeline.job import pipeline_job
-from orchestration.defs.pipeline.schedule import every_half_hour
+from orchestration.defs.pipeline.schedule import pipeline_every_half_hour, pipeline_when_nothing_is_built
 from orchestration.defs.pipeline.sensors import record_failure, record_success
 
 
 def definitions() -> dg.Definitions:
     """Return what this topic defines."""
-    return dg.Definitions(jobs=[pipeline_job], schedules=[every_half_hour], sensors=[record_success, record_failure])
+    return dg.Definitions(
+        jobs=[pipeline_job],
+        schedules=[pipeline_every_half_hour],
+        sensors=[pipeline_when_nothing_is_built, record_success, record_failure],
+    )

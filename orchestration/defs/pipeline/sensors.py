@@ -19,7 +19,10 @@ _INTERVAL_SECONDS = 30
     monitor_all_code_locations=True,
     minimum_interval_seconds=_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Records pipeline.run.succeeded.",
+    description=(
+        "Records the end of each run of pipeline and refresh that succeeded as an event, pipeline.run.succeeded, which "
+        "dashboards and alerts read. It starts no run."
+    ),
 )
 def record_success(context: dg.RunStatusSensorContext, database: DatabaseResource) -> dg.SkipReason | None:
     """Record a run that succeeded."""
@@ -30,7 +33,10 @@ def record_success(context: dg.RunStatusSensorContext, database: DatabaseResourc
     monitor_all_code_locations=True,
     minimum_interval_seconds=_INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Records pipeline.run.failed, with the reason and whether a gate blocked the run.",
+    description=(
+        "Records the end of each run of pipeline and refresh that failed as an event, pipeline.run.failed, with the "
+        "reason and whether a gate blocked it; dashboards and alerts read it. It starts no run."
+    ),
 )
 def record_failure(context: dg.RunFailureSensorContext, database: DatabaseResource) -> dg.SkipReason | None:
     """Record a run that failed."""
@@ -39,7 +45,7 @@ def record_failure(context: dg.RunFailureSensorContext, database: DatabaseResour
 
 def _record(context: dg.RunStatusSensorContext, database: DatabaseResource) -> dg.SkipReason | None:
     if context.dagster_run.job_name not in RECORDED_JOBS:
-        return dg.SkipReason("A run of another job.")
+        return dg.SkipReason(f"Runs of {context.dagster_run.job_name} are not recorded as events.")
     with database.connect() as connection:
         record_run_end(connection, context.instance, context.dagster_run.run_id)
     return None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration.defs.retention.job import every_day, retention_job
+from orchestration.defs.retention.job import retention_every_day, retention_job
 
 
 def definitions() -> dg.Definitions:
     """Return what this topic defines."""
-    return dg.Definitions(jobs=[retention_job], schedules=[every_day])
+    return dg.Definitions(jobs=[retention_job], schedules=[retention_every_day])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration.defs.rollups.days import every_night, reconcile_days_job, rollup_days
-from orchestration.defs.rollups.refresh import every_five_minutes, refresh_job, when_events_wait
+from orchestration.defs.rollups.days import reconcile_days_every_night, reconcile_days_job, rollup_days
+from orchestration.defs.rollups.refresh import refresh_every_five_minutes, refresh_job, refresh_when_events_wait
 
 
 def definitions() -> dg.Definitions:
@@ -13,6 +13,6 @@ def definitions() -> dg.Definitions:
     return dg.Definitions(
         assets=[rollup_days],
         jobs=[refresh_job, reconcile_days_job],
-        schedules=[every_five_minutes, every_night],
-        sensors=[when_events_wait],
+        schedules=[refresh_every_five_minutes, reconcile_days_every_night],
+        sensors=[refresh_when_events_wait],
     )

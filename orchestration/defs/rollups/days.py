@@ -8,7 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
+from expectations.suites.views import VIEWS_SCHEMA
 from holds_core.database.settings import RETENTION_DAYS
+from orchestration.asset_facts import Updates, docs, tags
+from orchestration.jobs import ANALYTICS, run_tags
 from orchestration.resources import DatabaseResource, PipelineLock
 from orchestration.rollups import ROLLUPS, Reconciliation, reconcile_day, refresh_rollups
 
@@ -36,13 +39,18 @@ days = dg.DailyPartitionsDefinition(
         )
     ],
     group_name="rollups",
-    owners=["team:analytics"],
-    kinds={"postgres"},
+    owners=ANALYTICS,
+    kinds={"postgres", "python"},
     description=(
         "The rollups of each UTC day, compared with its events row by row, and rebuilt where they differ. "
-        "analytics.rollup_reconciliations keeps what was found."
+        "`analytics.rollup_reconciliations` keeps what was found. Materialize as many days as you like: "
+        "they are one run."
     ),
-    tags={"dagster/max_runtime": "7200"},
+    tags=tags(Updates.NIGHTLY, is_public=False),
+    metadata={
+        "docs": docs("rollups.md"),
+        "kept in": dg.MetadataValue.asset(dg.AssetKey([VIEWS_SCHEMA, "rollup_reconciliations"])),
+    },
 )
 def rollup_days(
     context: dg.AssetExecutionContext, database: DatabaseResource, pipeline_lock: PipelineLock
@@ -51,7 +59,7 @@ def rollup_days(
     chosen = [date.fromisoformat(key) for key in context.partition_keys]
     wrong: list[Reconciliation] = []
     events = 0
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         for number, day in enumerate(chosen, 1):
             found = reconcile_day(connection, day)
             events += found[0].events
@@ -60,13 +68,17 @@ def rollup_days(
         for day in sorted({one.day for one in wrong}):
             _rebuild(context, database, day)
             if any(not one.is_equal for one in reconcile_day(connection, day)):
-                raise dg.Failure(f"The rollups of {day} differ from its events even after a rebuild.")
+                raise dg.Failure(
+                    f"The rollups of {day} differ from its events even after a rebuild.", allow_retries=False
+                )
     yield dg.MaterializeResult(
         asset_key=ROLLUP_DAYS,
         metadata={
             "days": len(chosen),
             "events": events,
-            "days_rebuilt": dg.MetadataValue.json(sorted({f"{one.day}" for one in wrong})),
+            "first_day": min(chosen).isoformat(),
+            "last_day": max(chosen).isoformat(),
+            "days_rebuilt": ", ".join(sorted({f"{one.day}" for one in wrong})) or "none",
         },
         check_results=[
             dg.AssetCheckResult(
@@ -97,15 +109,21 @@ def _in_words(found: Reconciliation) -> str:
 reconcile_days_job = dg.define_asset_job(
     "reconcile_days",
     selection=dg.AssetSelection.assets(ROLLUP_DAYS),
-    description="Compares the rollups of UTC days with their events, and rebuilds what differs.",
+    description=(
+        "Compares the rollups of UTC days with their events, and rebuilds what differs. Choose the days when you "
+        "launch it; a backfill of all 90 is one run."
+    ),
+    owners=ANALYTICS,
+    tags=run_tags("reconcile_days", at_most=timedelta(hours=2)),
     executor_def=dg.in_process_executor,
 )
 
-every_night = dg.build_schedule_from_partitioned_job(
+reconcile_days_every_night = dg.build_schedule_from_partitioned_job(
     reconcile_days_job,
-    name="every_night",
+    name="reconcile_days_every_night",
     hour_of_day=1,
     minute_of_hour=20,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Compares the day that has ended with its events.",
+    owners=ANALYTICS,
+    description="Compares the rollups of the UTC day that has ended with its events, at 01:20 UTC.",
 )

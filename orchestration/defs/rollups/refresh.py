@@ -5,8 +5,11 @@ run takes ten seconds of a core, nearly all of it for the start of Dagster's pro
 come in none is started, and the positions are moved on from here.
 """
 
+from datetime import timedelta
+
 import dagster as dg
 
+from orchestration.jobs import ANALYTICS, run_tags
 from orchestration.pipeline.runs import REFRESH_JOB_NAME, active_runs
 from orchestration.resources import DatabaseResource, PipelineLock
 from orchestration.rollups import (
@@ -26,14 +29,14 @@ select blocked_reason from analytics.pipeline_freshness where is_blocked limit 1
 @dg.op(name="refresh_rollups", description="Merges the events that have come in into the rollups, by `dbt run`.")
 def refresh(context: dg.OpExecutionContext, database: DatabaseResource, pipeline_lock: PipelineLock) -> None:
     """Refresh all rollups; one that fails leaves the others refreshed, and itself as it was."""
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         before = rolled_up_to(connection)
     result = refresh_rollups(database.url)
     for problem in result.problems:
         context.log.error("%s: %s", problem.name, problem.message)
     if not result.is_successful:
         raise dg.Failure("; ".join(f"{one.name}: {one.message}" for one in result.problems) or "dbt failed.")
-    with database.connect() as connection:
+    with database.connect_in_step() as connection:
         after, waiting = rolled_up_to(connection), waiting_events(connection)
     for materialization in _materializations(after):
         context.log_event(materialization)
@@ -44,7 +47,12 @@ def refresh(context: dg.OpExecutionContext, database: DatabaseResource, pipeline
 
 @dg.job(
     name=REFRESH_JOB_NAME,
-    description="Refreshes the rollups. The views are live without it; it keeps them quick.",
+    description=(
+        "Merges the events that have come in since the last time into the rollups. The views are live without it; it "
+        "keeps them quick (docs/rollups.md)."
+    ),
+    owners=ANALYTICS,
+    tags=run_tags(REFRESH_JOB_NAME, at_most=timedelta(minutes=30)),
     # A process of its own for one op would load all of Dagster again.
     executor_def=dg.in_process_executor,
 )
@@ -62,7 +70,7 @@ def _in_the_way(instance: dg.DagsterInstance, database: DatabaseResource) -> str
     """Return why no refresh is to be started now; None where nothing speaks against it."""
     active = active_runs(instance, database.url, job_name=REFRESH_JOB_NAME)
     if active:
-        return f"Run {active[0]} has not ended."
+        return f"Run {active[0]} of this job has not ended."
     with database.connect() as connection:
         if rolled_up_to(connection) is None:
             return "There are no rollups yet, or those of another server; the pipeline builds them."
@@ -75,12 +83,13 @@ def _in_the_way(instance: dg.DagsterInstance, database: DatabaseResource) -> str
     cron_schedule="*/5 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    owners=ANALYTICS,
     description=(
         "Refreshes the rollups every five minutes, unless nothing has come in, one is under way, or a gate has blocked "
         "the pipeline."
     ),
 )
-def every_five_minutes(
+def refresh_every_five_minutes(
     context: dg.ScheduleEvaluationContext, database: DatabaseResource
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for a refresh, or say what is in its way; where nothing has come in, do without one."""
@@ -92,16 +101,21 @@ def every_five_minutes(
         return dg.RunRequest()
     for materialization in _materializations(position):
         context.instance.report_runless_asset_event(materialization)
-    return dg.SkipReason(f"Nothing has come in; the rollups are as of position {position}.")
+    return dg.SkipReason(
+        f"No event has come in since the last refresh: the rollups hold all up to position {position}."
+    )
 
 
 @dg.sensor(
     job=refresh_job,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
+    owners=ANALYTICS,
     description=f"Refreshes the rollups as soon as {REFRESH_AT_EVENTS:,} events wait for it.",
 )
-def when_events_wait(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.RunRequest | dg.SkipReason:
+def refresh_when_events_wait(
+    context: dg.SensorEvaluationContext, database: DatabaseResource
+) -> dg.RunRequest | dg.SkipReason:
     """Ask for a refresh where many events wait."""
     with database.connect() as connection:
         waiting = waiting_events(connection)

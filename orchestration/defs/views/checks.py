@@ -1,13 +1,12 @@
 """The gate at the views: critical expectations do not undo what was built, but block what is generated from it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
 
 from expectations.suites.views import views_suite
-from orchestration.gates import check_results, check_specs
+from orchestration.gate_steps import check_selected
+from orchestration.gates import check_specs
 from orchestration.resources import ExpectationsResource
 
 
@@ -15,7 +14,10 @@ from orchestration.resources import ExpectationsResource
     name="views_gate",
     description="What must hold of the views before what reads them is generated.",
     specs=check_specs(views_suite()),
+    can_subset=True,
 )
-def views_gate(expectations: ExpectationsResource) -> Iterator[dg.AssetCheckResult]:
+def views_gate(
+    context: dg.AssetCheckExecutionContext, expectations: ExpectationsResource
+) -> Iterator[dg.AssetCheckResult]:
     """Check the suite."""
-    yield from check_results(*expectations.check(views_suite()))
+    yield from check_selected(context, expectations, views_suite())

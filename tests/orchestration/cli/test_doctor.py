@@ -241,7 +241,7 @@ def test_schedules_that_are_off_are_told_by_name(
         at_work = examined_here(database_url, monkeypatch)["schedules"]
         died = examined_here(database_url, monkeypatch, Limits(heartbeat_age=timedelta(0)))["schedules"]
         location = InProcessCodeLocationOrigin(LoadableTargetOrigin())
-        origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), "every_half_hour")
+        origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), "pipeline_every_half_hour")
         instance.add_instigator_state(
             InstigatorState(
                 origin, InstigatorType.SCHEDULE, InstigatorStatus.STOPPED, ScheduleInstigatorData("*/5 * * * *")
@@ -253,5 +253,5 @@ def test_schedules_that_are_off_are_told_by_name(
     assert at_work.state == "ok"
     assert died.state == "warning"
     assert "no daemon of Dagster's has given a sign of life since" in died.found
-    assert (switched_off.state, switched_off.found) == ("warning", "switched off in Dagster: every_half_hour")
+    assert (switched_off.state, switched_off.found) == ("warning", "switched off in Dagster: pipeline_every_half_hour")
     assert "under Automation" in switched_off.remedy

@@ -65,17 +65,6 @@ def test_critical_expectations_block_and_warnings_do_not(definitions: Definition
             assert check.blocking is (rule.severity is Severity.CRITICAL), rule.name
 
 
-def test_every_asset_explains_itself(definitions: Definitions) -> None:
-    """Each has a description, an owner, a group and a kind."""
-    graph = definitions.resolve_asset_graph()
-    for key in graph.get_all_asset_keys():
-        node = graph.get(key)
-        assert node.description, key
-        assert node.owners, key
-        assert node.kinds, key
-        assert node.group_name != "default", key
-
-
 def test_job_holds_every_asset_and_every_check(definitions: Definitions) -> None:
     """The pipeline builds all that can be built, and checks all that can be checked; but for what goes day by day."""
     graph = definitions.resolve_asset_graph()

@@ -95,14 +95,14 @@ def test_where_nothing_has_come_in_the_schedule_moves_the_positions_on_and_start
     stored_instance: DagsterInstance, url: str
 ) -> None:
     """What the pipeline recorded of its own runs is nothing to start one for: positions move on to just before it."""
-    from orchestration.defs.rollups.refresh import every_five_minutes  # noqa: PLC0415
+    from orchestration.defs.rollups.refresh import refresh_every_five_minutes  # noqa: PLC0415
     from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
     def schedule() -> object:
         with build_schedule_context(
             instance=stored_instance, resources={"database": DatabaseResource(url=url)}
         ) as context:
-            return every_five_minutes(context)
+            return refresh_every_five_minutes(context)
 
     with connect(url) as connection, connect(url) as other:
         before = rolled_up_to(connection)
@@ -142,17 +142,19 @@ def test_where_nothing_has_come_in_the_schedule_moves_the_positions_on_and_start
 def test_many_events_ask_for_a_refresh_and_a_blocked_pipeline_holds_it_back(
     stored_instance: DagsterInstance, url: str
 ) -> None:
-    from orchestration.defs.rollups.refresh import every_five_minutes, when_events_wait  # noqa: PLC0415
+    from orchestration.defs.rollups.refresh import refresh_every_five_minutes, refresh_when_events_wait  # noqa: PLC0415
     from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
     database = DatabaseResource(url=url)
 
     def sensor() -> object:
-        return when_events_wait(build_sensor_context(instance=stored_instance, resources={"database": database}))
+        return refresh_when_events_wait(
+            build_sensor_context(instance=stored_instance, resources={"database": database})
+        )
 
     def schedule() -> object:
         with build_schedule_context(instance=stored_instance, resources={"database": database}) as context:
-            return every_five_minutes(context)
+            return refresh_every_five_minutes(context)
 
     with connect(url) as connection:
         insert(connection, 1)
@@ -176,23 +178,35 @@ def test_many_events_ask_for_a_refresh_and_a_blocked_pipeline_holds_it_back(
 
 
 def test_the_pipeline_runs_each_half_hour_and_at_once_where_nothing_is_built(
-    stored_instance: DagsterInstance, url: str
+    definitions: Definitions, stored_instance: DagsterInstance, url: str
 ) -> None:
-    from orchestration.defs.pipeline.schedule import every_half_hour  # noqa: PLC0415
+    """A first run that failed is tried again after five minutes, and no sooner."""
+    from orchestration.defs.pipeline.job import pipeline_job  # noqa: PLC0415
+    from orchestration.defs.pipeline.schedule import (  # noqa: PLC0415
+        pipeline_every_half_hour,
+        pipeline_when_nothing_is_built,
+    )
     from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
-    def asked(minute: int) -> type:
-        at = datetime(2026, 11, 1, 12, minute, tzinfo=UTC)
-        resources = {"database": DatabaseResource(url=url)}
-        with build_schedule_context(
-            instance=stored_instance, resources=resources, scheduled_execution_time=at
-        ) as context:
-            return type(every_half_hour(context))
+    database = DatabaseResource(url=url)
 
-    assert [asked(minute) for minute in (5, 10, 15, 40)] == [SkipReason, RunRequest, SkipReason, RunRequest]
+    def sensor() -> object:
+        context = build_sensor_context(instance=stored_instance, resources={"database": database})
+        return pipeline_when_nothing_is_built(context)
+
+    assert pipeline_every_half_hour.cron_schedule == "10,40 * * * *"
+    assert isinstance(sensor(), SkipReason)
     with connect(url) as connection:
         connection.execute("update analytics.rollup_positions set server_id = 1")
-        assert asked(15) is RunRequest
+        assert isinstance(sensor(), RunRequest)
+        run = stored_instance.create_run_for_job(
+            job_def=definitions.resolve_job_def(pipeline_job.name), status=DagsterRunStatus.FAILURE
+        )
+        skipped = sensor()
+        assert isinstance(skipped, SkipReason)
+        assert run.run_id in (skipped.skip_message or "")
+        stored_instance.delete_run(run.run_id)
+        assert isinstance(sensor(), RunRequest)
         connection.execute("update analytics.rollup_positions set server_id = holds.server_id()")
 
 
@@ -221,7 +235,7 @@ def test_days_that_differ_are_rebuilt_and_told_of(
 
     with connect(url) as connection:
         assert all(one.is_equal for one in reconcile_day(connection, broken))
-        assert backfill() == (True, ["[]"])
+        assert backfill() == (True, ["none"])
         connection.execute(
             "update analytics.fct_event_counts set event_count = event_count + 1 where grain = 'hour' and"
             " restaurant_key = '(all)' and bucket_at = (select min(bucket_at) from analytics.fct_event_counts"
@@ -230,9 +244,9 @@ def test_days_that_differ_are_rebuilt_and_told_of(
         )
         found = reconcile_day(connection, broken)
         assert [(one.rollup, one.differing) for one in found if not one.is_equal] == [("fct_event_counts", 2)]
-        assert backfill() == (False, [f"['{broken}']"])
+        assert backfill() == (False, [f"{broken}"])
         assert all(one.is_equal for one in reconcile_day(connection, broken))
-        assert backfill() == (True, ["[]"])
+        assert backfill() == (True, ["none"])
         recorded = connection.execute(
             "select count(*), sum(differing_count) from analytics.rollup_reconciliations where day = %s", (broken,)
         ).fetchone()
@@ -249,14 +263,14 @@ def test_another_databases_events_are_followed_where_one_is_named(
     whole_template: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from orchestration.defs.events.sync import follow_source  # noqa: PLC0415
+    from orchestration.defs.events.sync import sync_events_every_five_minutes  # noqa: PLC0415
 
     with build_schedule_context(instance=instance) as context:
-        assert isinstance(follow_source(context), SkipReason)
+        assert isinstance(sync_events_every_five_minutes(context), SkipReason)
     source = new_database(whole_template)
     monkeypatch.setenv("HOLDWATCH_SYNC_URL", source)
     with build_schedule_context(instance=instance) as context:
-        assert isinstance(follow_source(context), RunRequest)
+        assert isinstance(sync_events_every_five_minutes(context), RunRequest)
     with connect(source) as there, connect(url) as here:
         insert(there, 25)
         wait_for_earlier_transactions(there)

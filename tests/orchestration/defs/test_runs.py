@@ -111,7 +111,7 @@ def test_second_run_waits_for_the_first(database_url: str) -> None:
 
 def test_schedule_asks_for_a_run_only_where_none_is_active(tmp_path: Path, database_url: str) -> None:
     """The schedule names the run that is in its way, and goes on when that has ended."""
-    from orchestration.defs.pipeline.schedule import every_half_hour  # noqa: PLC0415  seconds
+    from orchestration.defs.pipeline.schedule import pipeline_every_half_hour  # noqa: PLC0415  seconds
     from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
     database = DatabaseResource(url=database_url)
@@ -120,7 +120,7 @@ def test_schedule_asks_for_a_run_only_where_none_is_active(tmp_path: Path, datab
         with build_schedule_context(
             instance=instance, resources={"database": database}, scheduled_execution_time=datetime.now(UTC)
         ) as context:
-            return every_half_hour(context)
+            return pipeline_every_half_hour(context)
 
     # On the disk: the schedule opens it anew.
     with DagsterInstance.local_temp(str(tmp_path)) as instance:

@@ -25,7 +25,7 @@ def test_sweeper_runs_when_there_is_something_to_sweep(
 ) -> None:
     """Skipped while nothing happens; a double booking is an event after the next run, and the run after has nothing."""
     monkeypatch.setenv(DATABASE_URL_VARIABLE, database_url)
-    from orchestration.defs.holds.sweeper import every_minute  # noqa: PLC0415  seconds
+    from orchestration.defs.holds.sweeper import sweep_holds_every_minute  # noqa: PLC0415  seconds
     from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
     def tick() -> object:
@@ -34,7 +34,7 @@ def test_sweeper_runs_when_there_is_something_to_sweep(
             resources={"database": DatabaseResource(url=database_url)},
             scheduled_execution_time=datetime.now(UTC),
         ) as context:
-            return every_minute(context)
+            return sweep_holds_every_minute(context)
 
     detect_double_bookings(connection)
     assert isinstance(tick(), SkipReason)
