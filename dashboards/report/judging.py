@@ -153,9 +153,13 @@ def _figures(evidence: Evidence) -> Iterator[Figure]:
         "Second bookings of a held table that were turned down: the guard at work.",
     )  # fmt: skip
     yield _plain(
-        "cutoffs", "Cutoffs and manual steps",
-        sum(evidence.total(name) for name in ("rate_limits", "cutoffs", "manual_steps")), evidence,
-        "Limits that struck, and bookings that staff made by hand.",
+        "cutoffs", "Cutoffs", evidence.total("rate_limits") + evidence.total("cutoffs"), evidence,
+        f"Limits of holds: {count(evidence.total('rate_limits'))}. "
+        f"Cut off, such as by a time-out: {count(evidence.total('cutoffs'))}.",
+    )  # fmt: skip
+    yield _plain(
+        "manual_steps", "Manual steps", evidence.total("manual_steps"), evidence,
+        "Assignments that staff validated or forced by hand.",
     )  # fmt: skip
 
 
@@ -182,18 +186,23 @@ def _double_bookings(evidence: Evidence) -> Figure:
 
 
 def _success(evidence: Evidence) -> Figure:
-    """By the objective, which leaves out what full restaurants refused; it is known of all together only."""
-    requests, assigned = _requests(evidence), evidence.total("assigned")
-    note = f"{count(assigned)} of {counted(requests, 'request')} got tables."
-    if evidence.restaurant == ALL:
-        judged, good = evidence.total("judged"), evidence.total("good")
-        note += f" Left out of the rate: {count(max(requests - judged, 0))}, refused by full restaurants or synthetic."
+    """By the objective, which leaves out what full restaurants refused."""
+    requests, judged = _requests(evidence), evidence.total("judged")
+    assigned, good = evidence.total("assigned"), evidence.total("good")
+    if requests and not judged:
+        note = f"All {counted(requests, 'request')} were refused by full restaurants, or synthetic."
+    elif judged == requests:
+        note = f"{count(good)} of {counted(judged, 'request')} got tables; a full restaurant refused none."
     else:
-        judged, good = requests, assigned
-        note += " What the restaurant refused because it was full counts as well."
+        note = (
+            f"{count(good)} of the {counted(judged, 'request')} that a full restaurant did not refuse got tables. "
+            f"Of all {count(requests)}: {percent(assigned / requests)}."
+        )
+    if good < assigned:
+        note += " Synthetic load is left out of the rate."
     return _ratio(
-        SUCCESS_RATE, SUCCESS_RATE.title, good, judged, note,
-        lambda text, goal: f"{text} of the requests got tables (goal: {goal})",
+        SUCCESS_RATE, f"{SUCCESS_RATE.title}, full restaurants left out", good, judged, note,
+        lambda text, goal: f"{text} of the requests that a table was free for got it (goal: {goal})",
     )  # fmt: skip
 
 
@@ -301,25 +310,23 @@ def _freshness(evidence: Evidence) -> Figure:
     title, goal = "Age of the newest event", threshold_of(FRESHNESS).breach
     goal_text = f"under {length(goal)} while bookings come in"
     found = evidence.freshness
-    if found is None or found.lag_seconds is None:
+    if found is None or found.newest_event_at is None:
         return Figure(FRESHNESS.name, title, None, "s", NO_DATA, goal_text, State.UNKNOWN, "There is no event yet.")
-    # A quiet night is no fault: whether bookings came in meanwhile is what the alert judges.
-    is_stale = any(one.alert == "telemetry_stale" and one.is_breaching for one in evidence.verdicts)
-    age, problem = length(found.lag_seconds), ""
+    seconds = max((evidence.read_at - found.newest_event_at).total_seconds(), 0.0)
+    # A quiet night is no fault: whether bookings came in meanwhile is what the alert judges, by the holds.
+    is_silent = any(one.alert == "telemetry_stale" and one.is_breaching for one in evidence.verdicts)
+    age, note, problem = length(seconds), f"It is of {moment(found.newest_event_at)}.", ""
+    state = State.MET
     if found.is_blocked:
         problem = f"the pipeline is blocked ({(found.blocked_reason or '').rstrip('.')})"
-    elif is_stale and found.lag_seconds >= goal:
+    elif seconds >= goal and not evidence.are_holds_here:
+        state, note = State.UNKNOWN, f"{note} Whether bookings came in since then cannot be said from here."
+    elif seconds >= goal and is_silent:
         problem = f"the newest event is {age} old, so that what happened since may be missing here"
+    elif seconds >= goal:
+        note = f"{note} The holds are no newer."
     return Figure(
-        FRESHNESS.name,
-        title,
-        found.lag_seconds,
-        "s",
-        age,
-        goal_text,
-        State.MISSED if problem else State.MET,
-        f"It is of {moment(found.newest_event_at)}.",
-        problem,
+        FRESHNESS.name, title, seconds, "s", age, goal_text, State.MISSED if problem else state, note, problem
     )
 
 

@@ -47,8 +47,8 @@ class Day:
     """One UTC day. None is what was not recorded; latencies are in milliseconds, everything else is a count.
 
     Attributes:
-        judged: Requests by which the objective is judged, of all restaurants together alone: without what full
-            restaurants refused, and without synthetic load outside dev.
+        judged: Requests by which the objective is judged: without what full restaurants refused, and without synthetic
+            load outside dev.
         good: Those of them that got tables.
         double_bookings: Pairs of bookings that began to share a table on this day, whether or not they still do.
     """
@@ -156,7 +156,6 @@ class Freshness:
     """How new what the views show is."""
 
     newest_event_at: datetime | None
-    lag_seconds: float | None
     last_run_succeeded_at: datetime | None
     last_run_failed_at: datetime | None
     is_blocked: bool
