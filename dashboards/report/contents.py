@@ -37,7 +37,7 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
     )  # fmt: skip
     yield Plot(
         "success", "Requests that got tables",
-        "The share of requests that got a table. The goal leaves out what a full restaurant refused, which is no fault.",
+        "The share of requests that got a table. The goal leaves out what full restaurants refused: no fault.",
         "lines", days, (of("Without full restaurants", "objective_ratio"), of("Of all requests", "success_ratio")),
         "percentunit", percent, Goal(success, f"at least {percent(success)}", is_bad_above=False),
         samples=tuple(one.judged or 0 for one in evidence.days),

@@ -19,6 +19,7 @@ from dashboards.catalogue import (
     Signal,
     Threshold,
 )
+from dashboards.report.courses import course_of_latency, course_of_share, judged_latencies
 from dashboards.report.reading import ALL, Evidence
 from dashboards.report.words import count, counted, day, length, milliseconds, moment, percent
 
@@ -201,7 +202,7 @@ def _success(evidence: Evidence) -> Figure:
     if good < assigned:
         note += " Synthetic load is left out of the rate."
     return _ratio(
-        SUCCESS_RATE, f"{SUCCESS_RATE.title}, full restaurants left out", good, judged, note,
+        SUCCESS_RATE, f"{SUCCESS_RATE.title}, full restaurants left out", evidence, "good", "judged", note,
         lambda text, goal: f"{text} of the requests that a table was free for got it (goal: {goal})",
     )  # fmt: skip
 
@@ -209,17 +210,14 @@ def _success(evidence: Evidence) -> Figure:
 def _latency(evidence: Evidence) -> Figure:
     goal = threshold_of(LATENCY).breach
     title, goal_text = "Waiting time, P95 of the worst day", f"at most {milliseconds(goal)} on every day"
-    judged = [
-        (one.p95_ms, one.day)
-        for one in evidence.days
-        if one.p95_ms is not None and (one.latency_samples or 0) >= MINIMUM_SAMPLE
-    ]
+    judged = judged_latencies(evidence.days)
     if not judged:
         note = f"No day has {MINIMUM_SAMPLE} requests with a time."
         return Figure(LATENCY.name, title, None, "ms", NO_DATA, goal_text, State.UNKNOWN, note)
     worst, worst_day = max(judged)
     late = sum(value > goal for value, _ in judged)
     note = f"On {day(worst_day)}. Above the goal on {late} of {counted(len(judged), 'day')}."
+    note += course_of_latency(evidence, goal)
     whole = evidence.whole_history
     if whole is not None and evidence.is_whole_history:
         note += (
@@ -244,7 +242,7 @@ def _latency(evidence: Evidence) -> Figure:
 def _retries(evidence: Evidence) -> Figure:
     exhausted, requests = evidence.total("exhausted"), _requests(evidence)
     return _ratio(
-        RETRY_EXHAUSTION, RETRY_EXHAUSTION.title, exhausted, requests,
+        RETRY_EXHAUSTION, RETRY_EXHAUSTION.title, evidence, "exhausted", "requests",
         f"{count(exhausted)} of {counted(requests, 'request')} ran out of retries.",
         lambda text, goal: f"{text} of the requests ran out of retries (goal: {goal})",
     )  # fmt: skip
@@ -253,7 +251,8 @@ def _retries(evidence: Evidence) -> Figure:
 def _unattributed(evidence: Evidence) -> Figure:
     nameless, requests = evidence.total("unattributed"), _requests(evidence)
     return _ratio(
-        UNATTRIBUTED, UNATTRIBUTED.title, nameless, requests, f"{count(nameless)} of {counted(requests, 'request')}.",
+        UNATTRIBUTED, UNATTRIBUTED.title, evidence, "unattributed", "requests",
+        f"{count(nameless)} of {counted(requests, 'request')}.",
         lambda text, goal: f"{text} of the requests name no restaurant (goal: {goal})",
     )  # fmt: skip
 
@@ -359,12 +358,21 @@ def _requests(evidence: Evidence) -> int:
     return evidence.total("assigned") + evidence.total("refused")
 
 
-def _ratio(signal: Signal, title: str, part: int, whole: int, note: str, problem: Callable[[str, str], str]) -> Figure:
+def _ratio(
+    signal: Signal,
+    title: str,
+    evidence: Evidence,
+    part_name: str,
+    whole_name: str,
+    note: str,
+    problem: Callable[[str, str], str],
+) -> Figure:
     """Judge a share of requests by its threshold; nothing is concluded from a small sample."""
-    threshold = threshold_of(signal)
+    threshold, part, whole = threshold_of(signal), evidence.total(part_name), evidence.total(whole_name)
     goal = f"{'at most' if threshold.is_bad_above else 'at least'} {percent(threshold.breach)}"
     if not whole:
-        return Figure(signal.name, title, None, "ratio", NO_DATA, goal, State.UNKNOWN, "No request was recorded.")
+        note = note if _requests(evidence) else "No request was recorded."
+        return Figure(signal.name, title, None, "ratio", NO_DATA, goal, State.UNKNOWN, note)
     value = part / whole
     text = percent(value, apart_from=(0.0, 1.0, threshold.breach))
     is_bad = value > threshold.breach if threshold.is_bad_above else value < threshold.breach
@@ -373,4 +381,5 @@ def _ratio(signal: Signal, title: str, part: int, whole: int, note: str, problem
     else:
         state = State.MISSED if is_bad else State.MET
     said = problem(text, goal) if state is State.MISSED else ""
+    note += course_of_share(evidence, part_name, whole_name, threshold.breach)
     return Figure(signal.name, title, value, "ratio", text, goal, state, note, said)

@@ -176,6 +176,28 @@ def test_goals_are_judged(report: Report) -> None:
     assert report.answer.state is State.MISSED
 
 
+def test_figures_say_whether_it_gets_worse(seeded: psycopg.Connection, report: Report) -> None:
+    """The newest 30 whole days beside the 30 before; a report that is too short for that says nothing of it."""
+    spans = [
+        one_row(
+            seeded,
+            "select 100 * sum(good_count) / sum(request_count) from analytics.objective_counts "
+            "where grain = 'day' and environment = 'dev' "
+            f"and bucket_at >= date_trunc('day', now(), 'UTC') - interval '{begins} days' "
+            f"and bucket_at < date_trunc('day', now(), 'UTC') - interval '{ends} days'",
+        )[0]
+        for begins, ends in ((30, 0), (60, 30))
+    ]
+
+    said = re.search(r"In the last 30 days ([\d.]+) %, in the 30 before ([\d.]+) %\.",
+                     figure(report, "assignment_success_rate").note)  # fmt: skip
+    assert said is not None
+    assert [float(one) for one in said.groups()] == [pytest.approx(float(one), abs=0.05) for one in spans]
+    assert "Of the last 30 days on 0, of the 30 before on 0." in figure(report, "reservation_latency_ms").note
+    shorter = make_report(seeded, Wanted("now-59d", "dev"))
+    assert "30 before" not in " ".join(one.note for one in shorter.figures)
+
+
 def test_each_day_of_90_is_there(report: Report, page: Page) -> None:
     """Plots have a point for each of the days, tables a row."""
     assert len(report.evidence.days) == 91

@@ -89,8 +89,8 @@ def story(views: psycopg.Connection) -> Story:
 def test_every_alert_has_a_verdict_before_there_is_any_event(views: psycopg.Connection) -> None:
     """A missing row says that the pipeline is broken, so none may be missing for want of events.
 
-    Where the first run is under way (it has refreshed the rollups, and not ended) nothing fires; where none ever came so
-    far, the silence does.
+    Where the first run is under way (it has refreshed the rollups, and not ended) nothing fires; where none ever came
+    so far, the silence does.
     """
     views.execute("update analytics.rollup_positions set refreshed_at = now() - interval '1 minute'")
     rows = views.execute(
