@@ -130,7 +130,10 @@ def generate(
         f"{result.imported:,} events imported, {result.duplicates:,} were there already, in {seconds:.0f} s "
         f"({(result.imported + result.duplicates) / seconds:,.0f} a second)."
     )
-    typer.echo("The views show them at once; `holdwatch pipeline run` rolls them up, which makes the views quick.")
+    typer.echo(
+        "The views show them at once; `holdwatch pipeline run` rolls them up, which makes the views quick, and brings "
+        "restaurants_over_90_days up to date, the only one that is a table."
+    )
 
 
 @app.command()

@@ -522,7 +522,7 @@ def test_command_writes_the_page_and_its_figures(seeded_url: str, report: Report
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--from", "yesterday"), "is no time"),
+        (("--from", "yesterday"), "is no day: write 2030-05-17, or now-30d (now-1d is yesterday)"),
         (("--from", "now-91d"), "the views keep 90 days"),
         (("--from", "2999-01-01"), "in the future"),
         (("--restaurant", "Chez Nous"), "no restaurant's id"),
