@@ -26,17 +26,18 @@ _NAMESPACE = UUID("6f1e3c58-6c0e-4b0c-9a55-0f6e2f6b7c11")
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
 
-# Shares of an ordinary day, and what an incident makes of them. rpc.conflict and strict_conflict come in pairs.
+# Shares of an ordinary day, and what an incident makes of them. Each strict_conflict has its rpc.conflict of 23P01, and
+# other rpc.conflicts (limits, time-outs, lost connections) have none.
 _KINDS = (
     # event type, source, severity, share, factor in an incident, share without a restaurant
     ("capacity.selector.assignment", "capacity.selector", "info", 0.40, 0.6, 0.01),
     ("capacity.selector.skipped", "capacity.selector", "warning", 0.04, 6.0, 0.01),
-    ("capacity.hold.created", "holds.core", "info", 0.22, 0.8, 0.0),
+    ("capacity.hold.created", "holds.core", "info", 0.226, 0.8, 0.0),
     ("capacity.hold.confirmed", "holds.core", "info", 0.14, 0.7, 0.0),
     ("capacity.hold.released", "holds.core", "info", 0.08, 1.0, 0.0),
     ("capacity.hold.expired", "holds.core", "info", 0.02, 3.0, 0.0),
     ("capacity.rpc.conflict", "holds.core", "warning", 0.03, 4.0, 0.0),
-    ("capacity.hold.strict_conflict", "holds.core", "warning", 0.03, 4.0, 0.0),
+    ("capacity.hold.strict_conflict", "holds.core", "warning", 0.024, 4.0, 0.0),
     ("capacity.manual.validate", "capacity.backoffice", "info", 0.035, 2.0, 0.8),
     ("pipeline.run.succeeded", "holdwatch.pipeline", "info", 0.005, 1.0, 1.0),
 )
@@ -45,13 +46,16 @@ _ASSIGNMENT, _SKIPPED, _RPC, _STRICT, _MANUAL = 0, 1, 6, 7, 8
 _HOURS = np.array([1, 1, 1, 1, 1, 1, 2, 3, 4, 6, 9, 16, 22, 16, 8, 8, 12, 24, 38, 40, 30, 14, 5, 2], dtype=float)
 _WEEKDAYS = (0.8, 0.8, 0.9, 1.0, 1.4, 1.5, 1.1)
 _REASONS = (
-    ('"code":"23P01","reason":"HOLD_CONFLICT"', 0.80),
+    ('"code":"23P01","reason":"HOLD_CONFLICT"', 0.80),  # the first: what the constraint refused
     ('"code":"P0001","reason":"HOLD_RATE_LIMIT"', 0.08),
     ('"code":"55P03","reason":"CUTOFF"', 0.06),
     ('"code":"40P01","reason":"DEADLOCK"', 0.03),
     ('"code":"08006","reason":"CONNECTION_LOST"', 0.02),
     ('"code":"PGRST204","reason":"SCHEMA_CACHE"', 0.01),
 )
+
+_GIVES_UP, _GIVES_UP_IN_AN_INCIDENT = 0.03, 0.6
+"""Of the skipped: tried as often as they may. All others found the restaurant full, which is no fault."""
 
 
 @dataclass(frozen=True)
@@ -145,10 +149,11 @@ def _day(history: History, origin: datetime, day: int, count: int) -> Iterator[t
     is_incident = _incident(random, seconds)
     kinds = _kinds(random, is_incident)
     restaurants = _restaurants(random, history.restaurants, kinds)
-    _pair_conflicts(kinds, seconds, restaurants)
+    reasons = random.choice(len(_REASONS), size=count, p=[share for _, share in _REASONS])
+    _pair_conflicts(kinds, reasons, seconds, restaurants)
     recorded = np.minimum(day * 86_400.0 + seconds + _lateness(random, count), history.days * 86_400.0 - 0.001)
     total_ms, planner_ms = _latencies(random, is_incident)
-    reasons = random.choice(len(_REASONS), size=count, p=[share for _, share in _REASONS]).tolist()
+    gives_up = (random.random(count) < np.where(is_incident, _GIVES_UP_IN_AN_INCIDENT, _GIVES_UP)).tolist()
     oddity = random.random(count).tolist()
     identities = random.bytes(32 * count).hex()
     # The last is what -1, no restaurant, stands for.
@@ -163,7 +168,14 @@ def _day(history: History, origin: datetime, day: int, count: int) -> Iterator[t
         booking_id = r"\N" if kind > _MANUAL else identities[64 * index + 32 : 64 * index + 64]
         reason = _REASONS[reasons[index]][0]
         context = _context(
-            kind, total_ms[index], planner_ms[index], oddity[index], reason, event_id, occurred_at[index]
+            kind,
+            total_ms[index],
+            planner_ms[index],
+            oddity[index],
+            reason,
+            event_id,
+            occurred_at[index],
+            gives_up=gives_up[index],
         )
         yield (
             came_in,
@@ -212,9 +224,9 @@ def _restaurants(random: np.random.Generator, restaurants: int, kinds: _Ints) ->
     return found
 
 
-def _pair_conflicts(kinds: _Ints, seconds: _Floats, restaurants: _Ints) -> None:
-    """Give each strict_conflict the moment and the restaurant of an rpc.conflict; one that is left over is a hold."""
-    asked, refused = np.flatnonzero(kinds == _RPC), np.flatnonzero(kinds == _STRICT)
+def _pair_conflicts(kinds: _Ints, reasons: _Ints, seconds: _Floats, restaurants: _Ints) -> None:
+    """Give each strict_conflict the moment and the restaurant of one rpc.conflict of 23P01; the rest are holds."""
+    asked, refused = np.flatnonzero((kinds == _RPC) & (reasons == 0)), np.flatnonzero(kinds == _STRICT)
     pairs = min(len(asked), len(refused))
     seconds[refused[:pairs]] = seconds[asked[:pairs]]
     restaurants[refused[:pairs]] = restaurants[asked[:pairs]]
@@ -241,7 +253,9 @@ def _latencies(random: np.random.Generator, is_incident: npt.NDArray[np.bool_]) 
     return np.round(np.minimum(total, 120_000), 2).tolist(), np.round(np.minimum(planner, 120_000), 2).tolist()
 
 
-def _context(kind: int, total_ms: float, planner_ms: float, oddity: float, reason: str, identity: str, at: str) -> str:
+def _context(
+    kind: int, total_ms: float, planner_ms: float, oddity: float, reason: str, identity: str, at: str, *, gives_up: bool
+) -> str:
     """Write a context as the holds core writes it, which is most of what an event takes up."""
     hold_id, table_id = _uuid(identity), _uuid(identity[::-1])
     hold = (
@@ -255,10 +269,13 @@ def _context(kind: int, total_ms: float, planner_ms: float, oddity: float, reaso
             timing = f',"timing":{{"totalMs":"{total_ms}","plannerMs":"{planner_ms}"}}'
         else:
             timing = f',"timing":{{"totalMs":{total_ms},"plannerMs":{planner_ms}}}'
+        attempts = 1
         if kind == _SKIPPED:
-            is_exhausted = "true" if oddity > 0.6 else "false"
-            hold = f'"skipReason":"no_capacity","retryExhausted":{is_exhausted}'
-        return f'{{"attempts":1,{hold}{timing}}}'
+            skip_reason, is_exhausted, attempts = (
+                ("attempts_exhausted", "true", 8) if gives_up else ("no_capacity", "false", 1)
+            )
+            hold = f'"skipReason":"{skip_reason}","retryExhausted":{is_exhausted}'
+        return f'{{"attempts":{attempts},{hold}{timing}}}'
     if kind == _RPC:
         return f'{{{reason},"attempt":1,"retryExhausted":{"true" if oddity > 0.9 else "false"},{hold}}}'
     if kind == _STRICT:

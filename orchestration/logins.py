@@ -104,6 +104,13 @@ def grant(
         if role is Role.ANALYTICS_READER:
             # For the reason that connections.py gives.
             connection.execute(sql.SQL("alter role {} set jit = off").format(sql.Identifier(person)))
+            if password is not None:
+                # Made here, so that it is ours to say where it looks: `\dv` lists the views, and none needs its schema.
+                connection.execute(
+                    sql.SQL("alter role {} in database {} set search_path = analytics, public").format(
+                        sql.Identifier(person), sql.Identifier(connection.info.dbname)
+                    )
+                )
         connection.execute(
             sql.SQL("grant connect on database {} to {}").format(
                 sql.Identifier(connection.info.dbname), sql.Identifier(role)

@@ -35,19 +35,12 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
         (Series("Pairs", _double_bookings(evidence)),),
         "locale", count,
     )  # fmt: skip
-    every_request = of("Of all requests", "success_ratio")
     yield Plot(
         "success", "Requests that got tables",
-        "The share of requests that got a table. The goal leaves out what a full restaurant refused, which is no fault."
-        if evidence.restaurant == ALL
-        else "The share of requests that got a table. What the restaurant refused because it was full counts as well.",
-        "lines", days,
-        (of("Without full restaurants", "objective_ratio"), every_request)
-        if evidence.restaurant == ALL
-        else (every_request,),
-        "percentunit", percent,
-        Goal(success, f"at least {percent(success)}", is_bad_above=False),
-        samples=tuple(one.judged or 0 for one in evidence.days) if evidence.restaurant == ALL else requests,
+        "The share of requests that got a table. The goal leaves out what full restaurants refused: no fault.",
+        "lines", days, (of("Without full restaurants", "objective_ratio"), of("Of all requests", "success_ratio")),
+        "percentunit", percent, Goal(success, f"at least {percent(success)}", is_bad_above=False),
+        samples=tuple(one.judged or 0 for one in evidence.days),
     )  # fmt: skip
     yield Plot(
         "requests", "Requests",
@@ -77,7 +70,8 @@ def _plots(evidence: Evidence) -> Iterator[Plot]:
     )  # fmt: skip
     yield Plot(
         "cutoffs", "Cutoffs and manual steps",
-        "Requests that a limit or a time-out cut off, and bookings that staff made by hand. Few is good.",
+        "Requests that a limit or a time-out cut off, and assignments that staff validated or forced by hand. Few is "
+        "good.",
         "bars", days,
         (of("Rate limit", "rate_limits"), of("Time-out", "cutoffs"), of("By hand", "manual_steps")), "locale", count,
     )  # fmt: skip

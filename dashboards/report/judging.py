@@ -19,6 +19,7 @@ from dashboards.catalogue import (
     Signal,
     Threshold,
 )
+from dashboards.report.courses import course_of_latency, course_of_share, judged_latencies
 from dashboards.report.reading import ALL, Evidence
 from dashboards.report.words import count, counted, day, length, milliseconds, moment, percent
 
@@ -153,9 +154,13 @@ def _figures(evidence: Evidence) -> Iterator[Figure]:
         "Second bookings of a held table that were turned down: the guard at work.",
     )  # fmt: skip
     yield _plain(
-        "cutoffs", "Cutoffs and manual steps",
-        sum(evidence.total(name) for name in ("rate_limits", "cutoffs", "manual_steps")), evidence,
-        "Limits that struck, and bookings that staff made by hand.",
+        "cutoffs", "Cutoffs", evidence.total("rate_limits") + evidence.total("cutoffs"), evidence,
+        f"Limits of holds: {count(evidence.total('rate_limits'))}. "
+        f"Cut off, such as by a time-out: {count(evidence.total('cutoffs'))}.",
+    )  # fmt: skip
+    yield _plain(
+        "manual_steps", "Manual steps", evidence.total("manual_steps"), evidence,
+        "Assignments that staff validated or forced by hand.",
     )  # fmt: skip
 
 
@@ -182,35 +187,37 @@ def _double_bookings(evidence: Evidence) -> Figure:
 
 
 def _success(evidence: Evidence) -> Figure:
-    """By the objective, which leaves out what full restaurants refused; it is known of all together only."""
-    requests, assigned = _requests(evidence), evidence.total("assigned")
-    note = f"{count(assigned)} of {counted(requests, 'request')} got tables."
-    if evidence.restaurant == ALL:
-        judged, good = evidence.total("judged"), evidence.total("good")
-        note += f" Left out of the rate: {count(max(requests - judged, 0))}, refused by full restaurants or synthetic."
+    """By the objective, which leaves out what full restaurants refused."""
+    requests, judged = _requests(evidence), evidence.total("judged")
+    assigned, good = evidence.total("assigned"), evidence.total("good")
+    if requests and not judged:
+        note = f"All {counted(requests, 'request')} were refused by full restaurants, or synthetic."
+    elif judged == requests:
+        note = f"{count(good)} of {counted(judged, 'request')} got tables; a full restaurant refused none."
     else:
-        judged, good = requests, assigned
-        note += " What the restaurant refused because it was full counts as well."
+        note = (
+            f"{count(good)} of the {counted(judged, 'request')} that a full restaurant did not refuse got tables. "
+            f"Of all {count(requests)}: {percent(assigned / requests)}."
+        )
+    if good < assigned:
+        note += " Synthetic load is left out of the rate."
     return _ratio(
-        SUCCESS_RATE, SUCCESS_RATE.title, good, judged, note,
-        lambda text, goal: f"{text} of the requests got tables (goal: {goal})",
+        SUCCESS_RATE, f"{SUCCESS_RATE.title}, full restaurants left out", evidence, "good", "judged", note,
+        lambda text, goal: f"{text} of the requests that a table was free for got it (goal: {goal})",
     )  # fmt: skip
 
 
 def _latency(evidence: Evidence) -> Figure:
     goal = threshold_of(LATENCY).breach
     title, goal_text = "Waiting time, P95 of the worst day", f"at most {milliseconds(goal)} on every day"
-    judged = [
-        (one.p95_ms, one.day)
-        for one in evidence.days
-        if one.p95_ms is not None and (one.latency_samples or 0) >= MINIMUM_SAMPLE
-    ]
+    judged = judged_latencies(evidence.days)
     if not judged:
         note = f"No day has {MINIMUM_SAMPLE} requests with a time."
         return Figure(LATENCY.name, title, None, "ms", NO_DATA, goal_text, State.UNKNOWN, note)
     worst, worst_day = max(judged)
     late = sum(value > goal for value, _ in judged)
     note = f"On {day(worst_day)}. Above the goal on {late} of {counted(len(judged), 'day')}."
+    note += course_of_latency(evidence, goal)
     whole = evidence.whole_history
     if whole is not None and evidence.is_whole_history:
         note += (
@@ -235,7 +242,7 @@ def _latency(evidence: Evidence) -> Figure:
 def _retries(evidence: Evidence) -> Figure:
     exhausted, requests = evidence.total("exhausted"), _requests(evidence)
     return _ratio(
-        RETRY_EXHAUSTION, RETRY_EXHAUSTION.title, exhausted, requests,
+        RETRY_EXHAUSTION, RETRY_EXHAUSTION.title, evidence, "exhausted", "requests",
         f"{count(exhausted)} of {counted(requests, 'request')} ran out of retries.",
         lambda text, goal: f"{text} of the requests ran out of retries (goal: {goal})",
     )  # fmt: skip
@@ -244,7 +251,8 @@ def _retries(evidence: Evidence) -> Figure:
 def _unattributed(evidence: Evidence) -> Figure:
     nameless, requests = evidence.total("unattributed"), _requests(evidence)
     return _ratio(
-        UNATTRIBUTED, UNATTRIBUTED.title, nameless, requests, f"{count(nameless)} of {counted(requests, 'request')}.",
+        UNATTRIBUTED, UNATTRIBUTED.title, evidence, "unattributed", "requests",
+        f"{count(nameless)} of {counted(requests, 'request')}.",
         lambda text, goal: f"{text} of the requests name no restaurant (goal: {goal})",
     )  # fmt: skip
 
@@ -301,25 +309,23 @@ def _freshness(evidence: Evidence) -> Figure:
     title, goal = "Age of the newest event", threshold_of(FRESHNESS).breach
     goal_text = f"under {length(goal)} while bookings come in"
     found = evidence.freshness
-    if found is None or found.lag_seconds is None:
+    if found is None or found.newest_event_at is None:
         return Figure(FRESHNESS.name, title, None, "s", NO_DATA, goal_text, State.UNKNOWN, "There is no event yet.")
-    # A quiet night is no fault: whether bookings came in meanwhile is what the alert judges.
-    is_stale = any(one.alert == "telemetry_stale" and one.is_breaching for one in evidence.verdicts)
-    age, problem = length(found.lag_seconds), ""
+    seconds = max((evidence.read_at - found.newest_event_at).total_seconds(), 0.0)
+    # A quiet night is no fault: whether bookings came in meanwhile is what the alert judges, by the holds.
+    is_silent = any(one.alert == "telemetry_stale" and one.is_breaching for one in evidence.verdicts)
+    age, note, problem = length(seconds), f"It is of {moment(found.newest_event_at)}.", ""
+    state = State.MET
     if found.is_blocked:
         problem = f"the pipeline is blocked ({(found.blocked_reason or '').rstrip('.')})"
-    elif is_stale and found.lag_seconds >= goal:
+    elif seconds >= goal and not evidence.are_holds_here:
+        state, note = State.UNKNOWN, f"{note} Whether bookings came in since then cannot be said from here."
+    elif seconds >= goal and is_silent:
         problem = f"the newest event is {age} old, so that what happened since may be missing here"
+    elif seconds >= goal:
+        note = f"{note} The holds are no newer."
     return Figure(
-        FRESHNESS.name,
-        title,
-        found.lag_seconds,
-        "s",
-        age,
-        goal_text,
-        State.MISSED if problem else State.MET,
-        f"It is of {moment(found.newest_event_at)}.",
-        problem,
+        FRESHNESS.name, title, seconds, "s", age, goal_text, State.MISSED if problem else state, note, problem
     )
 
 
@@ -352,12 +358,21 @@ def _requests(evidence: Evidence) -> int:
     return evidence.total("assigned") + evidence.total("refused")
 
 
-def _ratio(signal: Signal, title: str, part: int, whole: int, note: str, problem: Callable[[str, str], str]) -> Figure:
+def _ratio(
+    signal: Signal,
+    title: str,
+    evidence: Evidence,
+    part_name: str,
+    whole_name: str,
+    note: str,
+    problem: Callable[[str, str], str],
+) -> Figure:
     """Judge a share of requests by its threshold; nothing is concluded from a small sample."""
-    threshold = threshold_of(signal)
+    threshold, part, whole = threshold_of(signal), evidence.total(part_name), evidence.total(whole_name)
     goal = f"{'at most' if threshold.is_bad_above else 'at least'} {percent(threshold.breach)}"
     if not whole:
-        return Figure(signal.name, title, None, "ratio", NO_DATA, goal, State.UNKNOWN, "No request was recorded.")
+        note = note if _requests(evidence) else "No request was recorded."
+        return Figure(signal.name, title, None, "ratio", NO_DATA, goal, State.UNKNOWN, note)
     value = part / whole
     text = percent(value, apart_from=(0.0, 1.0, threshold.breach))
     is_bad = value > threshold.breach if threshold.is_bad_above else value < threshold.breach
@@ -366,4 +381,5 @@ def _ratio(signal: Signal, title: str, part: int, whole: int, note: str, problem
     else:
         state = State.MISSED if is_bad else State.MET
     said = problem(text, goal) if state is State.MISSED else ""
+    note += course_of_share(evidence, part_name, whole_name, threshold.breach)
     return Figure(signal.name, title, value, "ratio", text, goal, state, note, said)

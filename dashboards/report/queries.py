@@ -27,7 +27,9 @@ requests as (
         bucket_at,
         sum(assignment_count) filter (where restaurant_key = %(restaurant)s)::bigint as assigned,
         sum(skipped_count) filter (where restaurant_key = %(restaurant)s)::bigint as refused,
-        sum(assignment_count + skipped_count) filter (where restaurant_key = '(none)')::bigint as unattributed
+        sum(assignment_count + skipped_count) filter (where restaurant_key = '(none)')::bigint as unattributed,
+        sum(judged_count) filter (where restaurant_key = %(restaurant)s)::bigint as judged,
+        sum(good_count) filter (where restaurant_key = %(restaurant)s)::bigint as good
     from analytics.assignment_success_rate
     where
         grain = 'day'
@@ -35,20 +37,6 @@ requests as (
         and restaurant_key in (%(restaurant)s, '(none)')
         and bucket_at between %(from_at)s and %(to_at)s
     group by bucket_at
-),
-
-objectives as (
-    -- Of all restaurants together alone.
-    select
-        bucket_at,
-        request_count as judged,
-        good_count as good
-    from analytics.objective_counts
-    where
-        grain = 'day'
-        and environment = %(environment)s
-        and %(restaurant)s = '(all)'
-        and bucket_at between %(from_at)s and %(to_at)s
 ),
 
 latencies as (
@@ -153,8 +141,8 @@ select
     requests.assigned,
     requests.refused,
     requests.unattributed,
-    objectives.judged,
-    objectives.good,
+    requests.judged,
+    requests.good,
     latencies.p50_ms,
     latencies.p95_ms,
     latencies.p99_ms,
@@ -173,7 +161,6 @@ select
     runs.runs_failed
 from days
 left join requests on days.bucket_at = requests.bucket_at
-left join objectives on days.bucket_at = objectives.bucket_at
 left join latencies on days.bucket_at = latencies.bucket_at
 left join retries on days.bucket_at = retries.bucket_at
 left join cutoffs on days.bucket_at = cutoffs.bucket_at
@@ -258,7 +245,6 @@ where environment = %(environment)s and restaurant_key = %(restaurant)s and p95_
 FRESHNESS = """
 select
     newest_event_at,
-    lag_seconds,
     last_run_succeeded_at,
     last_run_failed_at,
     is_blocked,

@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 from dashboards.catalogue import HISTORY_DAYS
 from dashboards.errors import MissingViewsError
 from dashboards.preview.asking import one_snapshot
-from dashboards.preview.times import read_time
+from dashboards.preview.times import TimeRangeError, read_time
 from dashboards.report import queries
 from holds_core.errors import HoldsError
 
@@ -47,8 +47,8 @@ class Day:
     """One UTC day. None is what was not recorded; latencies are in milliseconds, everything else is a count.
 
     Attributes:
-        judged: Requests by which the objective is judged, of all restaurants together alone: without what full
-            restaurants refused, and without synthetic load outside dev.
+        judged: Requests by which the objective is judged: without what full restaurants refused, and without synthetic
+            load outside dev.
         good: Those of them that got tables.
         double_bookings: Pairs of bookings that began to share a table on this day, whether or not they still do.
     """
@@ -156,7 +156,6 @@ class Freshness:
     """How new what the views show is."""
 
     newest_event_at: datetime | None
-    lag_seconds: float | None
     last_run_succeeded_at: datetime | None
     last_run_failed_at: datetime | None
     is_blocked: bool
@@ -259,7 +258,10 @@ def first_day(from_text: str | None, now: datetime) -> datetime:
     oldest = today - timedelta(days=HISTORY_DAYS)
     if from_text is None:
         return oldest
-    at = read_time(from_text, now)
+    try:
+        at = read_time(from_text, now)
+    except TimeRangeError:
+        raise TimeRangeError(f"{from_text!r} is no day: write 2030-05-17, or now-30d (now-1d is yesterday).") from None
     if at > now:
         raise ReportError(f"The report cannot begin at {from_text}: that is in the future.")
     start = at.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -46,7 +46,7 @@ class _View:
 
 _VIEWS = {
     "assignment_success_rate": _View(
-        columns=(*_BUCKET, "assignment_count", "skipped_count", "success_ratio"),
+        columns=(*_BUCKET, "assignment_count", "skipped_count", "success_ratio", "judged_count", "good_count"),
         counts=("assignment_count", "skipped_count"),
         ratio="success_ratio",
     ),

@@ -23,6 +23,7 @@ from holds_core.database.settings import Settings
 from holds_core.events.copy_text import copy_line
 from holds_core.events.errors import EventImportError, LineRejectedError, UnreadableFileError
 from holds_core.events.normalising import ImportRules, normalise
+from holds_core.events.notices import ImportNotices
 from holds_core.events.readers import EventReader, Raw, Record, open_reader
 from holds_core.events.rejects import Reject, RejectsFile
 from holds_core.events.writer import EventWriter, WriteResult
@@ -46,6 +47,7 @@ class ImportReport:
         duplicates: Lines whose (id, occurred_at) was there already, from another import or an earlier line.
         rejected: Lines that are no events.
         rejects_path: Where those are, each with its reason; None if there are none.
+        notices: What a person should know of those that are events.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class ImportReport:
     duplicates: int = 0
     rejected: int = 0
     rejects_path: Path | None = None
+    notices: ImportNotices = field(default_factory=ImportNotices, compare=False)
 
     @property
     def read(self) -> int:
@@ -152,6 +155,7 @@ class _Batch:
     origins: list[tuple[int, Raw]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     size: int = 0
+    notices: ImportNotices = field(default_factory=ImportNotices)
 
     def __len__(self) -> int:
         return len(self.lines) + len(self.rejects)
@@ -164,10 +168,12 @@ class _Batch:
             self.rejects.append(Reject(line_number, content, raw))
             return
         try:
-            line = copy_line(normalise(content, rules), line_number)
+            row = normalise(content, rules)
+            line = copy_line(row, line_number)
         except LineRejectedError as error:
             self.rejects.append(Reject(line_number, str(error), raw))
             return
+        self.notices.note(content, row)
         self.lines.append(line)
         self.origins.append((line_number, raw))
         self.size += len(line)
@@ -187,7 +193,8 @@ class _Run:
         self._batch_lines = batch_lines
         self.imported = 0
         self.duplicates = 0
-        self._batch = _Batch()
+        self._notices = ImportNotices()
+        self._batch = _Batch(notices=self._notices)
         self._pending: tuple[_Batch, Future[WriteResult]] | None = None
 
     def report(self, path: Path) -> ImportReport:
@@ -198,6 +205,7 @@ class _Run:
             duplicates=self.duplicates,
             rejected=self._rejects.count,
             rejects_path=self._rejects.path if self._rejects.count else None,
+            notices=self._notices,
         )
 
     def import_all(
@@ -245,7 +253,7 @@ class _Run:
         """Have the batch written, after the one before it, and begin the next."""
         self._settle()
         self._pending = self._batch, executor.submit(self._writer.write, self._batch.lines)
-        self._batch = _Batch()
+        self._batch = _Batch(notices=self._notices)
 
     def _settle(self) -> None:
         """Wait until the batch that is being written is stored; count it, and write down its rejects."""

@@ -22,6 +22,8 @@ from holds_core.events.types import Severity
 DEFAULT_SOURCE = "import"
 DEFAULT_SEVERITY = Severity.INFO.value
 
+_READABLE = "ISO 8601 is read, such as 2030-05-17T19:30:00Z"
+
 DERIVED_ID_NAMESPACE = uuid.UUID("6f1d6a54-3f0b-5c0e-9d7a-4b5f0c2d8e11")
 """Never changes: the same content must give the same id in every release."""
 
@@ -39,7 +41,17 @@ _COLUMNS_READ = frozenset(
     }
 )
 # Columns of the tables that events are exported from. As null they say no more than if they were absent.
-_COLUMNS_KNOWN = _COLUMNS_READ | {"created_at", "recorded_at", "ingest_pos"}
+COLUMNS = _COLUMNS_READ | {"created_at", "recorded_at", "ingest_pos"}
+"""Every column that a line may have."""
+
+_CAMEL_CASE = {
+    f"{first}{''.join(word.title() for word in rest)}": column
+    for column in COLUMNS
+    for first, *rest in [column.split("_")]
+    if rest
+}
+
+_IN_CONTEXT = {"restaurant_id": "restaurantId", "booking_id": "bookingId"}
 
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -79,6 +91,19 @@ class EventRow(NamedTuple):
     context: dict[str, Any]
 
 
+def as_columns(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the line with ``restaurantId`` as ``restaurant_id``, and so on for each column in camel case.
+
+    Where it has both, the column's own name counts, and the other is what has no column.
+    """
+    if line.keys() <= COLUMNS:
+        return line
+    return {
+        column if (column := _CAMEL_CASE.get(name, name)) == name or column not in line else name: value
+        for name, value in line.items()
+    }
+
+
 def normalise(line: Mapping[str, Any], rules: ImportRules) -> EventRow:
     """Return the event that a line means.
 
@@ -88,6 +113,7 @@ def normalise(line: Mapping[str, Any], rules: ImportRules) -> EventRow:
     Raises:
         LineRejectedError: It cannot be an event; the message says why.
     """
+    as_read, line = line, as_columns(line)
     event_type = line.get("event_type")
     if not isinstance(event_type, str):
         raise LineRejectedError("event_type is missing" if event_type is None else "event_type is no string")
@@ -104,14 +130,14 @@ def normalise(line: Mapping[str, Any], rules: ImportRules) -> EventRow:
     environment = _read_label(line, "environment", rules.environment, invalid)
     source = _read_label(line, "source", DEFAULT_SOURCE, invalid)
     severity = _read_label(line, "severity", DEFAULT_SEVERITY, invalid)
-    restaurant_id = _read_reference(line, "restaurant_id", context.get("restaurantId"), invalid)
-    booking_id = _read_reference(line, "booking_id", context.get("bookingId"), invalid)
+    restaurant_id = _read_reference(line, "restaurant_id", invalid)
+    booking_id = _read_reference(line, "booking_id", invalid)
 
     source_id = line.get("id")
     event_id = _as_uuid(source_id)
     is_source_id_kept = event_id is None and source_id is not None and source_id != ""
     if event_id is None:
-        event_id = _derive_id(line)
+        event_id = _derive_id(as_read)
 
     extra: dict[str, Any] = {}
     if not line.keys() <= _COLUMNS_READ:
@@ -138,11 +164,11 @@ def _read_time(line: Mapping[str, Any], rules: ImportRules) -> tuple[str, dateti
     else:
         raise LineRejectedError("no time: neither occurred_at nor created_at has a value")
     if not isinstance(value, str):
-        raise LineRejectedError(f"no readable time: {column} is no text (ISO 8601 is read)")
+        raise LineRejectedError(f"no readable time: {column} is no text ({_READABLE})")
     try:
         occurred_at = datetime.fromisoformat(value)
     except ValueError:
-        raise LineRejectedError(f"no readable time: {column} is {_shown(value)} (ISO 8601 is read)") from None
+        raise LineRejectedError(f"no readable time: {column} is {_shown(value)} ({_READABLE})") from None
     if occurred_at.tzinfo is None:
         occurred_at = occurred_at.replace(tzinfo=UTC)
     elif occurred_at.tzinfo is not UTC:
@@ -170,13 +196,19 @@ def _read_label(line: Mapping[str, Any], column: str, default: str, invalid: dic
     return default
 
 
-def _read_reference(line: Mapping[str, Any], column: str, in_context: Any, invalid: dict[str, Any]) -> str | None:
-    """Return the column's UUID, else the one in the context; what is no UUID is kept in ``invalid``."""
+def reference_in(line: Mapping[str, Any], column: str) -> Any:
+    """Return what the column says, else its name in camel case within the context; None where neither does."""
     value = line.get(column)
+    if value is None and isinstance(context := line.get("context"), dict):
+        value = context.get(_IN_CONTEXT[column])
+    return value
+
+
+def _read_reference(line: Mapping[str, Any], column: str, invalid: dict[str, Any]) -> str | None:
+    """Return the column's UUID, else the one in the context; what is no UUID is kept in ``invalid``."""
+    value = reference_in(line, column)
     if value is None:
-        value = in_context
-        if value is None:
-            return None
+        return None
     reference = _as_uuid(value)
     if reference is None:
         invalid[column] = value
@@ -197,7 +229,7 @@ def _as_uuid(value: Any) -> str | None:
 
 def _derive_id(line: Mapping[str, Any]) -> str:
     """Return an id that is the same for the same content, whatever the order of keys and the blanks between them."""
-    content = {key: value for key, value in line.items() if value is not None or key not in _COLUMNS_KNOWN}
+    content = {key: value for key, value in line.items() if value is not None or key not in COLUMNS}
     try:
         return str(uuid.uuid5(DERIVED_ID_NAMESPACE, serialise(content, sort_keys=True)))
     except UnicodeEncodeError:
@@ -209,7 +241,7 @@ def _what_has_no_column(line: Mapping[str, Any], time_column: str) -> dict[str, 
     return {
         key: value
         for key, value in line.items()
-        if key not in _COLUMNS_READ and key != time_column and (value is not None or key not in _COLUMNS_KNOWN)
+        if key not in _COLUMNS_READ and key != time_column and (value is not None or key not in COLUMNS)
     }
 
 

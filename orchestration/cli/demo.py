@@ -47,7 +47,8 @@ def demo(
         notes.print("Running the pipeline: expectations, dbt, dashboards …")
         with pipeline_progress() as show:
             report = run_pipeline(database, show)
-        shortfalls += _view_shortfalls(database, summary)
+        searches, found = _view_shortfalls(database, summary)
+        shortfalls += found
         is_embedded = database.is_embedded
 
     if not summary.is_clean:
@@ -57,18 +58,30 @@ def demo(
     seconds = time.monotonic() - started
     if json:
         outcome = {"is_well": not shortfalls, "shortfalls": shortfalls, "seconds": round(seconds, 1)}
-        print_json(outcome | {"soak": summary.as_dict(), "pipeline": as_dict(report)})
+        print_json(outcome | {"soak": summary.as_dict(), "searches": searches, "pipeline": as_dict(report)})
     else:
-        _print(summary, report, shortfalls, seconds, is_embedded=is_embedded)
+        _print(summary, searches, report, shortfalls, seconds, is_embedded=is_embedded)
     if shortfalls:
         raise typer.Exit(1)
 
 
 def _print(
-    summary: SoakSummary, report: PipelineReport, shortfalls: list[str], seconds: float, *, is_embedded: bool
+    summary: SoakSummary,
+    searches: int,
+    report: PipelineReport,
+    shortfalls: list[str],
+    seconds: float,
+    *,
+    is_embedded: bool,
 ) -> None:
     results.rule("holdwatch demo")
     print_summary(summary)
+    if searches:
+        results.print(
+            f"{searches:,} of the {summary.requests:,} let the selector choose a table, and are what views and report "
+            "call requests; the others named theirs.",
+            soft_wrap=True,
+        )
     results.print()
     print_report(report)
     results.print()
@@ -93,7 +106,7 @@ def _print(
 
 
 def _next(*, is_embedded: bool) -> list[tuple[str, str]]:
-    psql = 'psql "$(.venv/bin/holdwatch db url)"'
+    psql = 'psql "$(.venv/bin/holdwatch db url --role analytics_reader)"'
     return [
         ("Dagster's UI, with the schedule on", "make up"),
         ("Ten times the load", ".venv/bin/holdwatch soak --requests 10000"),
@@ -109,8 +122,12 @@ def _enforcement_shortfalls(database: Database) -> list[str]:
         return [f"enforcement: {problem}" for problem in enforcement_problems(connection)]
 
 
-def _view_shortfalls(database: Database, summary: SoakSummary) -> list[str]:
-    """Compare the views with the events of this soak, read directly: they must show at least these, and no doubles."""
+def _view_shortfalls(database: Database, summary: SoakSummary) -> tuple[int, list[str]]:
+    """Compare the views with the events of this soak, read directly: they must show at least these, and no doubles.
+
+    Returns:
+        How many requests went through the selector; and what fell short.
+    """
     parameters = {"soak_id": summary.soak_id}
     try:
         with connect(database.url) as connection:
@@ -118,7 +135,7 @@ def _view_shortfalls(database: Database, summary: SoakSummary) -> list[str]:
             counted = connection.execute(_COUNTED).fetchone()
             doubles = connection.execute("select count(*) from analytics.double_bookings").fetchone()
     except psycopg.errors.UndefinedTable as error:
-        return [f"a view is missing: {error.diag.message_primary}"]
+        return 0, [f"a view is missing: {error.diag.message_primary}"]
     assert searches is not None
     assert counted is not None
     assert doubles is not None
@@ -127,7 +144,7 @@ def _view_shortfalls(database: Database, summary: SoakSummary) -> list[str]:
         shortfalls.append(f"the success-rate view shows {counted[0]} searches of at least {searches[0]}")
     if doubles[0]:
         shortfalls.append(f"the double-bookings view shows {doubles[0]} pairs; see: holdwatch holds conflicts")
-    return shortfalls
+    return searches[0], shortfalls
 
 
 _SEARCHES = """

@@ -34,6 +34,7 @@ from holds_core.events.record import Event, record_event
 from holds_core.events.spool import REJECTED, default_spool
 from holds_core.events.sync import SyncReport, sync_events
 from holds_core.events.types import EventType
+from orchestration.cli.import_notices import notice_sentences
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.cli.progress import open_database, open_existing_database, working
 from orchestration.cli.tables import print_table
@@ -129,7 +130,10 @@ def generate(
         f"{result.imported:,} events imported, {result.duplicates:,} were there already, in {seconds:.0f} s "
         f"({(result.imported + result.duplicates) / seconds:,.0f} a second)."
     )
-    typer.echo("The views show them at once; `holdwatch pipeline run` rolls them up, which makes the views quick.")
+    typer.echo(
+        "The views show them at once; `holdwatch pipeline run` rolls them up, which makes the views quick, and brings "
+        "restaurants_over_90_days up to date, the only one that is a table."
+    )
 
 
 @app.command()
@@ -304,7 +308,15 @@ def _totals(reports: list[ImportReport]) -> dict[str, int]:
 
 
 def _as_object(reports: list[ImportReport]) -> dict[str, Any]:
-    files = [{"file": report.path, **_totals([report]), "rejects_file": report.rejects_path} for report in reports]
+    files = [
+        {
+            "file": report.path,
+            **_totals([report]),
+            "rejects_file": report.rejects_path,
+            "notices": report.notices.as_dict(),
+        }
+        for report in reports
+    ]
     return {**_totals(reports), "files": files}
 
 
@@ -318,6 +330,10 @@ def _print_table(reports: list[ImportReport]) -> None:
         table.add_row("all", *(f"{count:,}" for count in _totals(reports).values()), style="bold")
     print_table(table)
     for report in reports:
+        if sentences := notice_sentences(report.notices):
+            typer.echo(f"\n{report.path.name}:")
+            for sentence in sentences:
+                typer.echo(f"- {sentence}")
         if report.rejects_path is not None:
             results.print(
                 f"\n{report.rejected:,} rejected, each with its reason: {report.rejects_path}\n"

@@ -144,8 +144,17 @@ class Oracle:
             types = Counter(read.event.event_type for read in events)
             assigned, skipped = types[ASSIGNMENT], types[SKIPPED]
             if assigned + skipped:
-                rows[*bucket, assigned, skipped, assigned / (assigned + skipped)] += 1
+                judged, good = self._judged(events)
+                rows[*bucket, assigned, skipped, assigned / (assigned + skipped), judged, good] += 1
         return rows
+
+    @staticmethod
+    def _judged(events: Iterable[ReadEvent]) -> tuple[int, int]:
+        """The requests that the objective is judged by, and those of them that got tables."""
+        real = [read for read in events if read.event.environment == "dev" or read.text("soakId") is None]
+        good = sum(read.event.event_type == ASSIGNMENT for read in real)
+        faults = sum(read.event.event_type == SKIPPED and read.text("skipReason") != "no_capacity" for read in real)
+        return good + faults, good
 
     def reservation_latency_ms(self) -> Rows:
         rows: Rows = Counter()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from math import ceil, inf
+from math import ceil
 from uuid import UUID
 
 import psycopg
@@ -87,13 +87,21 @@ def story(views: psycopg.Connection) -> Story:
 
 
 def test_every_alert_has_a_verdict_before_there_is_any_event(views: psycopg.Connection) -> None:
-    """A missing row says that the pipeline is broken, so none may be missing for want of events."""
+    """A missing row says that the pipeline is broken, so none may be missing for want of events.
+
+    Where the first run is under way (it has refreshed the rollups, and not ended) nothing fires; where none ever came
+    so far, the silence does.
+    """
+    views.execute("update analytics.rollup_positions set refreshed_at = now() - interval '1 minute'")
     rows = views.execute(
         "select environment, alert, is_firing from analytics.alert_evaluations order by alert"
     ).fetchall()
 
     assert [row[:2] for row in rows] == sorted(("dev", alert.name) for alert in ALERTS)
-    assert [alert for _, alert, is_firing in rows if is_firing] == ["telemetry_stale"]
+    assert [alert for _, alert, is_firing in rows if is_firing] == []
+    views.execute("delete from analytics.rollup_positions")
+    firing = views.execute("select alert from analytics.alert_evaluations where is_firing").fetchall()
+    assert firing == [("telemetry_stale",)]
 
 
 def test_success_counts_neither_full_restaurants_nor_synthetic_load(story: Story) -> None:
@@ -264,7 +272,8 @@ def test_holds_without_events_are_a_silence(views: psycopg.Connection) -> None:
 def test_a_pipeline_that_does_not_run_is_a_silence(views: psycopg.Connection) -> None:
     """After a quarter of an hour, in every period since; a run that failed was a run."""
     story = Story(views, environment="dev")
-    assert story.value("telemetry_stale") == (inf, None)
+    views.execute("update analytics.rollup_positions set refreshed_at = now() - interval '16 minutes'")
+    assert story.value("telemetry_stale")[0] == pytest.approx(16 * 60, abs=60), "a first run that never ended"
     story.tell("pipeline.run.failed", at=datetime.now(UTC) - timedelta(minutes=26), restaurant=None)
     verdict = story.verdict("telemetry_stale")
     assert verdict["value"] == pytest.approx(26 * 60, abs=60)

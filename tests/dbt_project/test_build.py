@@ -32,6 +32,8 @@ COLUMNS = {
         ("assignment_count", "bigint"),
         ("skipped_count", "bigint"),
         ("success_ratio", "double precision"),
+        ("judged_count", "bigint"),
+        ("good_count", "bigint"),
     ],
     "reservation_latency_ms": [
         *BUCKET,
@@ -256,7 +258,8 @@ def test_a_view_that_lies_fails_and_producers_mistakes_warn(
             select
                 date_trunc('hour', now()) + interval '1 minute' as bucket_at, 'hour'::text as grain,
                 'prod'::text as environment, null::uuid as restaurant_id, '(all)'::text as restaurant_key,
-                5::bigint as assignment_count, 0::bigint as skipped_count, 1.5::float8 as success_ratio
+                5::bigint as assignment_count, 0::bigint as skipped_count, 1.5::float8 as success_ratio,
+                5::bigint as judged_count, 5::bigint as good_count
             from generate_series(1, 2)
             """
         )

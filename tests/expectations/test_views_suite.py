@@ -18,7 +18,10 @@ HOUR = "2026-03-10 12:00:00+00"
 
 _BUCKET = "bucket_at timestamptz, grain text, environment text, restaurant_id uuid, restaurant_key text"
 _TABLES = {
-    "assignment_success_rate": f"{_BUCKET}, assignment_count bigint, skipped_count bigint, success_ratio float8",
+    "assignment_success_rate": (
+        f"{_BUCKET}, assignment_count bigint, skipped_count bigint, success_ratio float8, judged_count bigint, "
+        "good_count bigint"
+    ),
     "reservation_latency_ms": f"{_BUCKET}, phase text, percentile float8, latency_ms float8, sample_count bigint",
     "hold_retry_exhaustion": (
         f"{_BUCKET}, request_count bigint, exhausted_count bigint, exhausted_ratio float8, exhausted_event_count bigint"

@@ -43,7 +43,7 @@ def person(connection: psycopg.Connection) -> Iterator[str]:
 
 
 def test_login_reads_views_and_nothing_else(connection: psycopg.Connection, database_url: str, person: str) -> None:
-    """The file's URL logs in; what the role may not do, the person may not."""
+    """The file's URL logs in, and finds views without their schema; what the role may not do, the person may not."""
     connection.execute("create table analytics.some_view ()")
     granted = grant(connection, database_url, Role.ANALYTICS_READER, person)
 
@@ -53,7 +53,7 @@ def test_login_reads_views_and_nothing_else(connection: psycopg.Connection, data
     assert own_url == granted.file.read_text().strip()
     with connect(own_url) as own:
         assert own.execute("select current_user").fetchone() == (person,)
-        own.execute("select * from analytics.some_view")
+        own.execute("select * from some_view")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             own.execute("select 1 from holds.table_holds")
 

@@ -308,12 +308,24 @@ unheard_holds as (
 ),
 
 -- The newest alone is read, from the end of the index whose words these are, since nothing stands between it and the table.
-runs as (
+ended_runs as (
     select max(occurred_at) as run_ended_at
     from {{ source('holds', 'observability_events') }}
     where
         event_type in ('pipeline.run.succeeded', 'pipeline.run.failed')
         and environment = {{ alert_clock('stored_environment') }}
+),
+
+refreshes as (
+    select max(refreshed_at) as refreshed_at from {{ ref('rollup_positions') }}
+),
+
+-- Whoever looks while the first run is under way, its own report among them, finds it at work and no silence: it has just
+-- refreshed the rollups. Should it never end, these grow old.
+runs as (
+    select coalesce(ended_runs.run_ended_at, refreshes.refreshed_at) as run_ended_at
+    from ended_runs
+    cross join refreshes
 ),
 
 -- A silence that goes on breaches in every period that ended after it had become too long.

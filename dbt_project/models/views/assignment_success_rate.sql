@@ -14,7 +14,9 @@ final as (
         restaurant_key,
         cast(assignment_count as bigint) as assignment_count,
         cast(skipped_count as bigint) as skipped_count,
-        assignment_count / {{ as_double('assignment_count + skipped_count') }} as success_ratio
+        assignment_count / {{ as_double('assignment_count + skipped_count') }} as success_ratio,
+        cast(judged_assignment_count + judged_fault_count as bigint) as judged_count,
+        cast(judged_assignment_count as bigint) as good_count
     from counts
 )
 

@@ -1,4 +1,8 @@
-"""CSV with a header line: one record an event, its ``context`` cell JSON text."""
+"""CSV with a header line: one record an event, its ``context`` cell JSON text.
+
+Columns are set apart by commas; by semicolons where the header line has those and no comma, as Excel writes it in much
+of the world.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from holds_core.events.errors import LineRejectedError, UnreadableFileError
+from holds_core.events.normalising import as_columns
 from holds_core.events.readers.json_lines import BUFFER_BYTES, BYTE_ORDER_MARK
 from holds_core.events.readers.records import Record, no_utf8, read_context
 
@@ -29,7 +34,7 @@ class CsvReader:
         self._lines = _Lines(self._file)
         # Raised for the whole process, and left so: the csv module has no limit of a single reader's own.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_CHARACTERS))
-        self._records = csv.reader(self._lines, strict=True)
+        self._records = csv.reader(self._lines, strict=True, delimiter=self._lines.delimiter())
         try:
             self._header = self._read_header(path)
         except BaseException:
@@ -61,11 +66,11 @@ class CsvReader:
         doubles = sorted({name for name in header if header.count(name) > 1})
         if doubles:
             raise UnreadableFileError(f"{path} has two columns {doubles[0]!a} in its header line; rename one of them.")
-        if "event_type" not in header:
+        if "event_type" not in as_columns(dict.fromkeys(header)):
             raise UnreadableFileError(
                 f"{path} has no column event_type in its header line, which names: "
                 f"{', '.join(ascii(name) for name in header[:12])}. Events need event_type and occurred_at (or "
-                "created_at), with commas between the columns."
+                "created_at), with commas or semicolons between the columns."
             )
         return header
 
@@ -118,6 +123,11 @@ class _Lines:
         self._record.append(line)
         # What is no UTF-8 must not hide where the record ends; the record is rejected for it afterwards.
         return line.decode("utf-8", errors="surrogateescape")
+
+    def delimiter(self) -> str:
+        """Return what sets the columns of the header line apart; nothing is read by that."""
+        header = self._lines.peek(BUFFER_BYTES).partition(b"\n")[0]
+        return ";" if b";" in header and b"," not in header else ","
 
     def end_record(self) -> tuple[int, str | bytes]:
         """Forget the record; return the number of its first line, and its text (bytes where that is no UTF-8)."""

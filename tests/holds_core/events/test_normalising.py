@@ -10,8 +10,8 @@ from uuid import UUID, uuid5
 import pytest
 
 from holds_core.events.errors import LineRejectedError
-from holds_core.events.json_text import Number
-from holds_core.events.normalising import EventRow, ImportRules, normalise
+from holds_core.events.json_text import Number, serialise
+from holds_core.events.normalising import DERIVED_ID_NAMESPACE, EventRow, ImportRules, normalise
 
 NOW = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
 RULES = ImportRules.at(NOW, "staging")
@@ -128,6 +128,18 @@ def test_what_is_no_event_is_rejected(members: dict[str, Any], reason: str) -> N
     """Each with the reason that a person can act on."""
     with pytest.raises(LineRejectedError, match=reason):
         read(**members)
+
+
+def test_columns_in_camel_case_are_columns() -> None:
+    """Where both names are there the column's own counts, and nothing is lost; the id is that of the line as it was."""
+    line = {"eventType": "t", "occurredAt": "2026-11-20T10:00:00Z", "restaurantId": RESTAURANT, "bookingId": "x"}
+    row = normalise(line, RULES)
+    both = normalise({**line, "restaurant_id": BOOKING}, RULES)
+
+    assert (row.event_type, row.restaurant_id, row.booking_id) == ("t", RESTAURANT, None)
+    assert row.context == {"_invalid": {"booking_id": "x"}}
+    assert (both.restaurant_id, both.context["_extra"]) == (BOOKING, {"restaurantId": RESTAURANT})
+    assert row.id == str(uuid5(DERIVED_ID_NAMESPACE, serialise(line, sort_keys=True)))
 
 
 def test_missing_event_type_is_rejected() -> None:

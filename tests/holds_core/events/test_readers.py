@@ -84,6 +84,15 @@ def test_csv_cells_become_members(tmp_path: Path) -> None:
     assert records[0].raw == 't,"{""n"":1.50}",,"two\r\nlines, ""quoted"""'
 
 
+@pytest.mark.parametrize(("first", "mark"), [("eventType;context;id", ";"), ("event_type,con;text,id", ",")])
+def test_csv_columns_are_set_apart_by_what_the_header_has(tmp_path: Path, first: str, mark: str) -> None:
+    """Semicolons where there is no comma, also after a byte order mark; a comma in a cell is a comma then."""
+    semicolons = read(tmp_path / "x.csv", f'\ufeff{first}\r\nt{mark}"{{""n"":1}}"{mark}"a,b;c"\r\n')
+
+    (record,) = contents(semicolons)
+    assert (record.get("event_type") or record.get("eventType"), record["id"]) == ("t", "a,b;c")
+
+
 def test_csv_records_that_do_not_fit_the_header_have_a_reason(tmp_path: Path) -> None:
     """Too many, too few, no JSON, no UTF-8: each alone; NUL is left for later."""
     records = read(
@@ -129,7 +138,7 @@ def test_long_cells_are_read(tmp_path: Path) -> None:
     [
         ("x.csv", "", "no header line"),
         ("x.csv", "\n\n", "no header line"),
-        ("x.csv", "id;event_type\n1;t\n", "no column event_type"),
+        ("x.csv", "id|event_type\n1|t\n", "no column event_type"),
         ("x.csv", '"event_type\nt\n', "header line that is no CSV"),
         ("x.csv", "event_type,id,id\n", "two columns 'id'"),
         ("x.parquet", "PAR1 not really PAR1", "no Parquet file"),

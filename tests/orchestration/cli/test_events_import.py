@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from holds_core.database.connections import connect
+from orchestration.paths import PROJECT_ROOT
 
 COMMAND = [sys.executable, "-c", "from orchestration.cli import main; main()", "events", "import"]
 
@@ -66,11 +67,77 @@ def write(path: Path, *lines: str, events: int = 0) -> Path:
     return path
 
 
+def notices(rows: int) -> dict[str, Any]:
+    """What is odd of as many events of :func:`write`: their type, and that they have no restaurant."""
+    nothing: dict[str, int] = {}
+    return {
+        "without_restaurant": rows,
+        "invalid_ids": nothing,
+        "unknown_columns": nothing,
+        "unknown_event_types": {"t": rows},
+        "unknown_severities": nothing,
+        "unknown_environments": nothing,
+    }
+
+
 def count(connection: psycopg.Connection) -> int:
     """Return how many events are stored."""
     row = connection.execute("select count(*) from holds.observability_events").fetchone()
     assert row is not None
     return int(row[0])
+
+
+def test_what_no_view_will_find_is_said(run: Run, connection: psycopg.Connection, tmp_path: Path) -> None:
+    """An export with columns of its own, from Excel: stored, and each stumble is named with what was meant."""
+    at, restaurant = NOW[:19] + "Z", "11111111-1111-4111-8111-111111111111"
+    file = tmp_path / "odd.csv"
+    file.write_text(
+        "event_type;occurred_at;bookingId;restaurant;Severity;total_ms;timing.totalMs;environment\n"
+        f"capacity.selector.assigned;{at};{restaurant};{restaurant};INFO;12;12;prod\n"
+        f"capacity.selector.skipped;{at};no id;{restaurant};;9;9;production\n"
+        f"capacity.manual.validate;{at};;;;;;prod\n"
+        "capacity.selector.skipped;26.11.2026 10:00;;;;;;prod\n"
+    )
+
+    ran = run(file)
+
+    said = ran.stdout.partition("odd.csv:\n")[2].splitlines()[:5]
+    assert said == [
+        "- 2 rows without a restaurant, shown as (none).",
+        "- No UUID: booking_id (1); kept in context._invalid, or context._source_id.",
+        "- No column is for: restaurant (2; did you mean restaurant_id?), timing.totalMs (2; did you mean "
+        "timing.totalMs in context?), total_ms (2; did you mean timing.totalMs in context?), Severity (1; did you mean "
+        "severity?); kept in context._extra, where no view looks.",
+        "- Unknown event types: capacity.selector.assigned (1; did you mean capacity.selector.assignment?).",
+        "- Environments other than dev, staging and prod: production (1).",
+    ]
+    stored = connection.execute(
+        "select booking_id::text, context -> '_extra' ->> 'restaurant' from holds.observability_events "
+        "where event_type = 'capacity.selector.assigned'"
+    ).fetchall()
+    assert stored == [(restaurant, restaurant)], "bookingId is a column as well"
+    assert "such as 2030-05-17T19:30:00Z" in Path(f"{file}.rejected.jsonl").read_text("utf-8")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_lines_of_the_page_can_be_imported(run: Run, connection: psycopg.Connection, tmp_path: Path, kind: str) -> None:
+    """What docs/events.md shows is read as it says, and nothing is odd of it; only its day is another."""
+    page = (PROJECT_ROOT / "docs" / "events.md").read_text("utf-8")
+    lines = page.partition(f"```{kind}\n")[2].partition("```")[0]
+    file = tmp_path / f"shown.{kind}"
+    file.write_text(lines.replace("2030-05-17", NOW[:10]), "utf-8")
+
+    ran = run("--json", file)
+
+    outcome = json.loads(ran.stdout)
+    assert (outcome["imported"], outcome["rejected"]) == (2, 0)
+    assert not any(outcome["files"][0]["notices"].values())
+    stored = connection.execute(
+        "select restaurant_id::text, booking_id is null, context #>> '{timing,totalMs}', context ->> 'skipReason' "
+        "from holds.observability_events order by event_type"
+    ).fetchall()
+    restaurant = "11111111-1111-4111-8111-111111111111"
+    assert stored == [(restaurant, False, "84.2", None), (restaurant, True, None, "no_capacity")]
 
 
 def test_json_gives_totals_and_each_file(run: Run, connection: psycopg.Connection, tmp_path: Path) -> None:
@@ -95,8 +162,17 @@ def test_json_gives_totals_and_each_file(run: Run, connection: psycopg.Connectio
                 "duplicates": 0,
                 "rejected": 1,
                 "rejects_file": f"{first}.rejected.jsonl",
+                "notices": notices(3),
             },
-            {"file": str(second), "read": 5, "imported": 2, "duplicates": 3, "rejected": 0, "rejects_file": None},
+            {
+                "file": str(second),
+                "read": 5,
+                "imported": 2,
+                "duplicates": 3,
+                "rejected": 0,
+                "rejects_file": None,
+                "notices": notices(5),
+            },
         ],
     }
     environments = connection.execute("select distinct environment from holds.observability_events").fetchall()
