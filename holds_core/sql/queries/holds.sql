@@ -78,6 +78,10 @@ select holds.set_hold_rate_limit(%(max_holds)s, %(per_seconds)s, %(restaurant_id
 select *
 from holds.enforcement_status();
 
+-- name: restaurants_apart
+select *
+from holds.restaurants_apart(%(limit)s);
+
 -- name: detect_double_bookings
 select holds.detect_double_bookings();
 

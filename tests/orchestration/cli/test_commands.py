@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -150,15 +151,30 @@ def test_switch_and_its_check(run: Run) -> None:
 
 
 def test_switch_of_a_single_restaurant(run: Run) -> None:
-    """Off and back on for it alone; each is seen by the check, and nothing without a reason."""
+    """Named wherever it is said what is in force, until it is on again by itself: the whole's switch leaves it off."""
     restaurant = str(uuid4())
-    assert run("enforcement", "off", "--reason", "moving", "--restaurant", restaurant).status == 0
-    assert "off for some restaurants" in run("enforcement", "check").out
-    assert (
-        run("enforcement", "on", "--reason", "moved", "--restaurant", restaurant, "--overlaps", "grandfather").status
-        == 0
-    )
+    told = run("enforcement", "off", "--reason", "moving", "--restaurant", restaurant).out
+    assert f"holdwatch enforcement on --restaurant {restaurant}" in told
+
+    said = run("enforcement", "status").out
+    assert "are refused" not in said
+    assert "OFF for 1 restaurant" in said
+    assert re.search(rf"{restaurant} OFF \(kill switch\) since {datetime.now(UTC):%Y-%m-%d} .* by \S+: moving\n", said)
+    status = run("enforcement", "status", "--json").json
+    (apart,) = status["restaurants_apart"]
+    assert (apart["restaurant_id"], apart["is_strict"], apart["reason"]) == (restaurant, False, "moving")
+    assert f"off for restaurant {restaurant}" in run("enforcement", "check").out
+
+    still = run("enforcement", "on", "--reason", "all is well").out
+    assert "are refused" not in still
+    assert f"1 restaurant stays off: {restaurant}; switch it on with: " in still
+    assert run("enforcement", "on", "--reason", "again", "--json").json["restaurants_off"] == [restaurant]
+
+    on = run("enforcement", "on", "--reason", "moved", "--restaurant", restaurant, "--overlaps", "grandfather")
+    assert on.status == 0
+    assert f"on for restaurant {restaurant}: overlapping holds are refused" in on.out
     assert run("enforcement", "check").status == 0
+    assert "on: overlapping holds are refused" in run("enforcement", "status").out
     assert run("enforcement", "off", "--reason", " ", "--restaurant", restaurant).status == 2
 
 
