@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Self, TypeVar
 from uuid import UUID
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
@@ -50,7 +51,7 @@ from holds_core.errors import (
     translate,
 )
 from holds_core.events.record import Event
-from holds_core.events.spool import EventSpool
+from holds_core.events.spool import EventSpool, default_spool
 from holds_core.events.telemetry import Telemetry
 from holds_core.flags.client import Flags
 from holds_core.flags.model import Flag
@@ -94,6 +95,15 @@ def _bringing_over(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> Call
             spool.drain(connection)
 
     return bring
+
+
+def _spool_of(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> EventSpool:
+    """Return the spool of the pool's database."""
+    conninfo, kwargs = pool.conninfo, pool.kwargs
+    if not isinstance(conninfo, str) or not isinstance(kwargs, dict | None):
+        return default_spool(None)  # its address is made anew each time
+    where = {name: (kwargs or {}).get(name) for name in ("host", "hostaddr", "port", "dbname")}
+    return default_spool(make_conninfo(conninfo, **where))
 
 
 def _spooling(flags: Flags | None) -> Callable[[], bool] | None:
@@ -189,13 +199,13 @@ class HoldClient:
         Args:
             pool: Open.
             deadline: How long a call may take.
-            spool: Where events wait that the database did not take; :func:`~holds_core.events.spool.default_spool`
-                unless given.
+            spool: Where events wait that the database did not take; that of the pool's database
+                (:func:`~holds_core.events.spool.default_spool`) unless given.
             flags: The feature flags to heed; None means the defaults.
         """
         self._pool = pool
         self._deadline = deadline
-        self._telemetry = Telemetry(spool, _bringing_over(pool), _spooling(flags))
+        self._telemetry = Telemetry(spool or _spool_of(pool), _bringing_over(pool), _spooling(flags))
 
     @classmethod
     @contextmanager
@@ -389,7 +399,7 @@ class AsyncHoldClient:
         """See :meth:`HoldClient.__init__`."""
         self._pool = pool
         self._deadline = deadline
-        self._telemetry = Telemetry(spool, _bringing_over(pool), _spooling(flags))
+        self._telemetry = Telemetry(spool or _spool_of(pool), _bringing_over(pool), _spooling(flags))
 
     @classmethod
     @asynccontextmanager

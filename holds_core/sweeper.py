@@ -43,7 +43,7 @@ def sweep_holds(connection: psycopg.Connection[Any], spool: EventSpool) -> Sweep
 
     Args:
         connection: In autocommit mode, as a role that may execute the functions of ``holds_app``.
-        spool: The spool of this machine.
+        spool: The spool of this database.
 
     Raises:
         HoldsError: The database refuses.

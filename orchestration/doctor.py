@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +17,7 @@ import psycopg
 from holds_core.database.connections import connect
 from holds_core.database.settings import Settings
 from holds_core.errors import HoldsError, first_line
-from holds_core.events.spool import EventSpool, default_spool
+from holds_core.events.spool import EventSpool, default_spool, other_spools
 from orchestration.diagnosis import Diagnosis, Limits, State
 from orchestration.doctor_database import examine_database
 from orchestration.paths import state_dir
@@ -40,7 +42,7 @@ def examine(limits: Limits | None = None) -> list[Diagnosis]:
         limits: What is still well; those of a running system unless given.
     """
     limits = limits or Limits()
-    return [*_installation(), *_disks(limits), *_database(limits), *_spool(default_spool())]
+    return [*_installation(), *_disks(limits), *_database(limits), *_spools()]
 
 
 def as_rows(diagnoses: list[Diagnosis]) -> list[dict[str, Any]]:
@@ -101,6 +103,27 @@ def _database(limits: Limits) -> Iterator[Diagnosis]:
         return
     with connection:
         yield from examine_database(connection, limits)
+
+
+def _spools() -> Iterator[Diagnosis]:
+    """Look at what waits for the database here, and for others."""
+    own = default_spool(_url())
+    yield from _spool(own)
+    with suppress(OSError):
+        yield from map(_other, other_spools(own))
+
+
+def _other(spool: EventSpool) -> Diagnosis:
+    found = f"{spool.depth()} events wait in {spool.directory}, for another database or since an older release"
+    remedy = f"If they are this database's: holdwatch events drain --spool {shlex.quote(str(spool.directory))}"
+    return Diagnosis("other events", State.WARNING, found, remedy)
+
+
+def _url() -> str | None:
+    """Return the database's URL, where it is known which one that is."""
+    with suppress(HoldsError):
+        return Settings.from_environ().database_url or ServerLease(state_dir()).server.url()
+    return None
 
 
 def _spool(spool: EventSpool) -> Iterator[Diagnosis]:

@@ -171,7 +171,7 @@ def sweep(json: JsonOption = False) -> None:
         connect(database.url) as connection,
         working("ending holds and looking for double bookings"),
     ):
-        report = sweep_holds(connection, default_spool())
+        report = sweep_holds(connection, default_spool(database.url))
     if json:
         print_json(asdict(report))
         return

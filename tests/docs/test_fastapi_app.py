@@ -25,7 +25,7 @@ import pytest
 from holds_core import EnforcementError, Event, EventType, HoldAccessError
 from holds_core.database.connections import connect
 from holds_core.enforcement import set_hold_conflict_enforcement, set_hold_rate_limit
-from holds_core.events.spool import EventSpool
+from holds_core.events.spool import EventSpool, default_spool
 from tests.docs.pages import DOCS, blocks
 from tests.faults.proxy import faulty_proxy
 
@@ -54,10 +54,10 @@ def application() -> Any:
 
 
 @pytest.fixture
-def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EventSpool:
+def spool(own_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EventSpool:
     """The spool of this test's application."""
     monkeypatch.setenv("HOLDWATCH_SPOOL_DIRECTORY", str(tmp_path / "spool"))
-    return EventSpool(tmp_path / "spool")
+    return default_spool(own_url)
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ def uvicorn(url: str, spool: EventSpool) -> Iterator[tuple[subprocess.Popen[str]
         "--port",
         str(port),
     ]
-    environ = os.environ | {"BOOKING_DATABASE_URL": url, "HOLDWATCH_SPOOL_DIRECTORY": str(spool.directory)}
+    environ = os.environ | {"BOOKING_DATABASE_URL": url, "HOLDWATCH_SPOOL_DIRECTORY": str(spool.directory.parent)}
     with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
