@@ -22,11 +22,8 @@ import pytest
 
 from holds_core.calls import Call
 from holds_core.database.connections import connect
-from holds_core.database.migrations import migrate
-from holds_core.database.settings import Environment
 from holds_core.events.spool import default_spool
 from orchestration.server.embedded import EmbeddedServer
-from orchestration.server.lease import ServerLease
 from orchestration.soak.ledger import LedgerFindings, check_ledger
 from orchestration.soak.load import LoadResult, run_load
 from orchestration.soak.scenario import make_requests, make_restaurants
@@ -185,21 +182,6 @@ def test_without_keys_the_checker_finds_duplicates(database_url: str, monkeypatc
         outcome = put_under_load(url, QUICK, lambda: None, 0.1, direct_url=database_url)
 
     assert outcome.findings.duplicated > 0
-
-
-@pytest.fixture
-def own_server(tmp_path: Path, server_url: str) -> Iterator[EmbeddedServer]:
-    """A server that may be killed: nobody else is on it. With fsync, as in production."""
-    if os.environ.get("HOLDWATCH_TEST_SERVER") == "real" or "127.0.0.1" not in server_url:
-        pytest.skip("a server that may be killed has to be ours")
-    state = tmp_path / "state"
-    state.mkdir(mode=0o700)
-    with ServerLease(state, {"log_min_messages": "panic"}).held() as server:
-        with connect(server.url()) as connection:
-            migrate(connection, Environment.DEV)
-        yield server
-        # In the middle of a recovery an orderly stop may take a minute; nothing here is to be kept.
-        server.stop(mode="immediate")
 
 
 def a_back_end(server: EmbeddedServer) -> int | None:
