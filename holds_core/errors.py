@@ -74,7 +74,8 @@ class HoldConflictError(HoldRefusedError):
         super().__init__(
             f"Another booking holds table {tables} in part of the window. Try other tables." if tables else None
         )
-        self.conflicts = tuple(conflicts)
+        # A booking that has placed two holds is in the way twice, with one window.
+        self.conflicts = tuple(dict.fromkeys(conflicts))
 
 
 class HoldRateLimitError(HoldRefusedError):

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from holds_core.errors import DatabaseConnectionError, SettingsError
+from holds_core.errors import DatabaseConnectionError, SettingsError, first_line
 
 CONNECT_TIMEOUT_SECONDS = 10
 
@@ -73,5 +73,4 @@ def connect(url: str, *, autocommit: bool = True, application_name: str = "holdw
 
 def one_line(error: psycopg.Error) -> str:
     """Return the first line of what libpq says. It names host, port and user, and no password."""
-    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return " ".join(said.removeprefix("connection failed: ").split())
+    return " ".join(first_line(error).removeprefix("connection failed: ").split())

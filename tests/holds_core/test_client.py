@@ -467,6 +467,22 @@ def test_replay_of_a_hold_that_is_over_says_so(
     assert (again.is_replay, again.status) == (True, "expired")
 
 
+def test_booking_that_asks_with_two_keys_holds_twice(client: HoldClient, make_request: MakeRequest) -> None:
+    """It never conflicts with itself; the table is free once both holds have ended, and others see one window."""
+    table, booking = uuid4(), uuid4()
+    first, second = (client.place(make_request(table, booking_id=booking)) for _ in range(2))
+    assert first.id != second.id
+
+    with pytest.raises(HoldConflictError) as refused:
+        client.place(make_request(table))
+    assert [window.table_id for window in refused.value.conflicts] == [table]
+    client.release(first.id)
+    with pytest.raises(HoldConflictError):
+        client.place(make_request(table))
+    client.release(second.id)
+    assert client.place(make_request(table)).status == "held"
+
+
 def test_refused_login_is_said_with_its_cause_and_without_its_password(database_url: str) -> None:
     """By a client's first call, within its deadline, and at once by a connection; neither says more than it may."""
     parts = urlsplit(database_url)

@@ -104,6 +104,7 @@ FUNCTIONS = {
         "release_table_hold",
         "restaurants_apart",
         "store_event",
+        "tend_event_partitions",
         "tend_flags",
     },
     "holds_operator": {

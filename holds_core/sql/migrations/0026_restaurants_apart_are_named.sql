@@ -65,8 +65,8 @@ as $$
 $$;
 
 comment on function holds.restaurants_apart(integer) is
-'Restaurants whose strict conflicts are switched otherwise than approved for all: since when, by whom, why, and whether '
-'by the kill switch. At most so many; each row counts all.';
+'Restaurants whose strict conflicts are switched otherwise than approved for all: since when, by whom, why, and '
+'whether by the kill switch. At most so many; each row counts all.';
 
 -- As in 0009, with the restaurants named.
 create or replace function holds.enforcement_problems()
@@ -139,8 +139,8 @@ end
 $$;
 
 comment on function holds.enforcement_problems() is
-'Every reason to doubt that overlapping holds are refused, by constraint, index, switch and a probe, with the restaurants '
-'that are off by themselves. No row: they are refused.';
+'Every reason to doubt that overlapping holds are refused, by constraint, index, switch and a probe, with the '
+'restaurants that are off by themselves. No row: they are refused.';
 
 revoke execute on all functions in schema holds from public;
 grant execute on function holds.restaurants_apart(integer) to holds_app, holds_operator;

@@ -59,6 +59,9 @@ select holds.store_event(
 -- name: is_holds_strict_conflicts_enabled
 select holds.is_holds_strict_conflicts_enabled();
 
+-- name: tend_event_partitions
+select partitions_made, events_readmitted from holds.tend_event_partitions();
+
 -- name: set_hold_conflict_enforcement
 select holds.set_hold_conflict_enforcement(%(enabled)s, %(reason)s, %(on_overlap)s);
 
