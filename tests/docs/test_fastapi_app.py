@@ -278,7 +278,7 @@ def test_sigterm_answers_what_is_in_flight_and_drains_the_spool(
 
 
 def test_page_ends_in_what_is_seen(own_url: str, spool: EventSpool) -> None:
-    """Its calls, typed into a shell, get the answers that it shows; an id and a time stand for what differs each time."""
+    """Its calls, typed into a shell, get the answers that it shows, but for an id and a time."""
     typed = [
         one
         for block in blocks(DOCS / "how-to" / "fastapi.md")
@@ -295,7 +295,7 @@ def test_page_ends_in_what_is_seen(own_url: str, spool: EventSpool) -> None:
             differing = {"id": "ID", "expires_at": "EXPIRES_AT"}
             assert found | {name: differing[name] for name in differing.keys() & found.keys()} == json.loads(said)
 
-    assert [list(json.loads(said))[0] for _, said in typed] == ["id", "error", "id"]
+    assert [next(iter(json.loads(said))) for _, said in typed] == ["id", "error", "id"]
 
 
 def test_application_says_which_variable_it_lacks(application: Any, monkeypatch: pytest.MonkeyPatch) -> None:
