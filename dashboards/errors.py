@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from holds_core.errors import HoldsError
+from holds_core.extras import install_command
 
 
 class DashboardsExtraMissingError(HoldsError):
     """The extra that generates dashboards is not installed."""
 
     def __init__(self) -> None:
-        super().__init__("Generating dashboards needs the extra 'dashboards': pip install 'holdwatch[dashboards]'.")
+        super().__init__(f"Generating dashboards needs the extra 'dashboards': {install_command('dashboards')}")
 
 
 class ReaderRoleError(HoldsError):

@@ -13,6 +13,7 @@ from holds_core.enforcement import (
     set_hold_conflict_enforcement,
 )
 from holds_core.errors import (
+    DatabaseConnectionError,
     EnforcementError,
     FlagError,
     HoldAccessError,
@@ -42,6 +43,7 @@ __all__ = [
     "AsyncHoldClient",
     "Candidate",
     "ConflictingWindow",
+    "DatabaseConnectionError",
     "EnforcementError",
     "Event",
     "EventType",

@@ -88,7 +88,7 @@ class Call:
             # Perhaps it was a lock of our own lost try; and whatever is in the way now, the lost try may stand.
             meaning, HoldOutcomeUnknownError | TransientError | HoldCutoffError | HoldUnavailableError
         ):  # fmt: skip
-            return HoldOutcomeUnknownError()
+            return self._unknown()
         if isinstance(meaning, TransientError):
             return HoldRetryExhaustedError(self.attempts)
         return meaning
@@ -105,8 +105,13 @@ class Call:
             return reader(row)
         except HoldCutoffError:
             if self.is_outcome_unknown:
-                raise HoldOutcomeUnknownError from None
+                raise self._unknown() from None
             raise
+
+    def _unknown(self) -> HoldOutcomeUnknownError:
+        if self.name == "create_table_hold":
+            return HoldOutcomeUnknownError()
+        return HoldOutcomeUnknownError("The answer was lost: it may or may not be done. Do it again; that is harmless.")
 
     def failure_event(self, error: HoldsError, code: str | None) -> Event | None:
         """Return the event of a call that failed without an answer: nothing of it was committed that would say so.

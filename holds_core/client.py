@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Self, TypeVar
 from uuid import UUID
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
@@ -39,6 +40,7 @@ from holds_core.calls import (
     unrecorded_events,
 )
 from holds_core.database.connections import CONNECTION_PARAMETERS, connection_parameters
+from holds_core.database.pools import last_failure, make_async_pool, make_pool
 from holds_core.database.queries import query
 from holds_core.database.severing import severed_after, severed_after_async
 from holds_core.errors import (
@@ -50,7 +52,7 @@ from holds_core.errors import (
     translate,
 )
 from holds_core.events.record import Event
-from holds_core.events.spool import EventSpool
+from holds_core.events.spool import EventSpool, default_spool
 from holds_core.events.telemetry import Telemetry
 from holds_core.flags.client import Flags
 from holds_core.flags.model import Flag
@@ -96,6 +98,18 @@ def _bringing_over(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> Call
     return bring
 
 
+def _spool_of(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> EventSpool:
+    """Return the spool of the pool's database."""
+    conninfo, kwargs = pool.conninfo, pool.kwargs
+    if not isinstance(conninfo, str) or not isinstance(kwargs, dict | None):
+        return default_spool(None)  # its address is made anew each time
+    where = {name: (kwargs or {}).get(name) for name in ("host", "hostaddr", "port", "dbname")}
+    try:
+        return default_spool(make_conninfo(conninfo, **where))
+    except psycopg.ProgrammingError:
+        return default_spool(None)  # nobody can connect to that
+
+
 def _spooling(flags: Flags | None) -> Callable[[], bool] | None:
     """Return what says whether events may wait on disk; None where nobody has flags."""
     return None if flags is None else lambda: flags.is_on(Flag.SPOOL, default=True)
@@ -110,8 +124,8 @@ def _windows(rows: Sequence[Mapping[str, Any]]) -> list[ConflictingWindow]:
     return [conflicting_window_from(row_from(row)) for row in rows]
 
 
-def _meaning(error: psycopg.Error) -> HoldsError:
-    """Return what a failed try means.
+def _meaning(error: psycopg.Error, pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> HoldsError:
+    """Return what a failed try on a connection of the pool means.
 
     Raises:
         psycopg.Error: It means nothing to the holds core.
@@ -119,7 +133,7 @@ def _meaning(error: psycopg.Error) -> HoldsError:
     if isinstance(error, PoolClosed):
         raise HoldUnavailableError("The client's pool is closed; nothing was sent.") from error
     if isinstance(error, PoolTimeout):
-        return HoldUnavailableError()
+        return HoldUnavailableError(last_error=last_failure(pool))
     meaning = translate(error)
     if meaning is None:
         raise error
@@ -189,13 +203,13 @@ class HoldClient:
         Args:
             pool: Open.
             deadline: How long a call may take.
-            spool: Where events wait that the database did not take; :func:`~holds_core.events.spool.default_spool`
-                unless given.
+            spool: Where events wait that the database did not take; that of the pool's database
+                (:func:`~holds_core.events.spool.default_spool`) unless given.
             flags: The feature flags to heed; None means the defaults.
         """
         self._pool = pool
         self._deadline = deadline
-        self._telemetry = Telemetry(spool, _bringing_over(pool), _spooling(flags))
+        self._telemetry = Telemetry(spool or _spool_of(pool), _bringing_over(pool), _spooling(flags))
 
     @classmethod
     @contextmanager
@@ -220,9 +234,12 @@ class HoldClient:
             transaction_pooling: Say True where ``url`` leads through a pooler that hands a server's connection from
                 transaction to transaction (PgBouncer's transaction mode, Supabase's port 6543): then nothing is
                 prepared, and no session setting is relied on.
+
+        Raises:
+            SettingsError: ``url`` cannot be read. (That nobody answers there is for the first call to say.)
         """
         parameters = _connection_parameters(url, deadline, transaction_pooling=transaction_pooling)
-        with ConnectionPool(url, min_size=1, max_size=max_connections, kwargs=parameters, open=False) as pool:
+        with make_pool(url, max_connections, parameters) as pool:
             client = cls(pool, deadline=deadline, spool=spool, flags=flags)
             client._telemetry.drain_in_background()
             yield client
@@ -359,7 +376,7 @@ class HoldClient:
                 finally:
                     self._pool.putconn(connection)
             except psycopg.Error as failure:
-                meaning = _meaning(failure)
+                meaning = _meaning(failure, self._pool)
                 pause = call.pause_after(meaning)
                 if pause is None:
                     self._fail(call, meaning, failure)
@@ -389,7 +406,7 @@ class AsyncHoldClient:
         """See :meth:`HoldClient.__init__`."""
         self._pool = pool
         self._deadline = deadline
-        self._telemetry = Telemetry(spool, _bringing_over(pool), _spooling(flags))
+        self._telemetry = Telemetry(spool or _spool_of(pool), _bringing_over(pool), _spooling(flags))
 
     @classmethod
     @asynccontextmanager
@@ -405,9 +422,7 @@ class AsyncHoldClient:
     ) -> AsyncIterator[Self]:
         """See :meth:`HoldClient.connect`."""
         parameters = _connection_parameters(url, deadline, transaction_pooling=transaction_pooling)
-        async with AsyncConnectionPool(
-            url, min_size=1, max_size=max_connections, kwargs=parameters, open=False
-        ) as pool:
+        async with make_async_pool(url, max_connections, parameters) as pool:
             client = cls(pool, deadline=deadline, spool=spool, flags=flags)
             client._telemetry.drain_in_background()
             yield client
@@ -491,7 +506,7 @@ class AsyncHoldClient:
                 finally:
                     await self._pool.putconn(connection)
             except psycopg.Error as failure:
-                meaning = _meaning(failure)
+                meaning = _meaning(failure, self._pool)
                 pause = call.pause_after(meaning)
                 if pause is None:
                     await self._fail(call, meaning, failure)

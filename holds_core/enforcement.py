@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row, tuple_row
+from psycopg.rows import class_row, dict_row, tuple_row
 
 from holds_core.database.queries import query
 from holds_core.errors import EnforcementError, MigrationError, raise_translated
@@ -17,18 +17,46 @@ OnOverlap = Literal["refuse", "grandfather"]
 """What becoming strict does about live windows that overlap already: refuse, or let them end by themselves."""
 
 
+MOST_APART = 100
+"""So many restaurants that differ from the whole are named by a status; the rest are counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestaurantApart:
+    """A restaurant that is set otherwise than the whole.
+
+    Attributes:
+        restaurant_id: Which.
+        is_strict: Whether its overlapping holds are refused, while strict conflicts are on at all.
+        is_killed: Whether the kill switch did it; else a change that was approved, or the owner.
+        changed_at: Since when, UTC.
+        changed_by: Who; None where that was before there was a trail.
+        reason: Why.
+    """
+
+    restaurant_id: UUID
+    is_strict: bool
+    is_killed: bool
+    changed_at: datetime
+    changed_by: str | None
+    reason: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class EnforcementStatus:
     """The switch, and what is beside the constraint.
 
     Attributes:
-        is_enabled: Whether strict conflicts are on at all.
+        is_enabled: Whether strict conflicts are on at all; some restaurants may be apart from that.
         strict_percentage: For how many in a hundred restaurants, while they are.
         changed_at: When either was changed last, UTC; None where they are as they were made.
         changed_by: The database login that did.
         reason: Why.
         unenforced_window_count: Live windows made while they were not strict.
         overlap_count: How many live windows of others those overlap.
+        restaurants_apart: Restaurants that are set otherwise than the whole, those that are off first; the
+            :data:`MOST_APART` that changed last.
+        apart_count: How many there are.
     """
 
     is_enabled: bool
@@ -38,6 +66,13 @@ class EnforcementStatus:
     reason: str | None
     unenforced_window_count: int
     overlap_count: int
+    restaurants_apart: tuple[RestaurantApart, ...] = ()
+    apart_count: int = 0
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether later overlapping holds are refused for every restaurant."""
+        return self.is_enabled and self.strict_percentage == 100 and self.apart_count == 0
 
 
 def is_holds_strict_conflicts_enabled(connection: psycopg.Connection[Any]) -> bool:
@@ -46,15 +81,22 @@ def is_holds_strict_conflicts_enabled(connection: psycopg.Connection[Any]) -> bo
 
 
 def enforcement_status(connection: psycopg.Connection[Any]) -> EnforcementStatus:
-    """Return the state of the switch, who changed it last and why, and the overlaps beside the constraint."""
+    """Return the state of the switch, who changed it last and why, which restaurants differ, and what overlaps."""
     try:
         with connection.cursor(row_factory=class_row(EnforcementStatus)) as cursor:
             status = cursor.execute(query("enforcement_status")).fetchone()
+        with connection.cursor(row_factory=dict_row) as cursor:
+            apart = cursor.execute(query("restaurants_apart"), {"limit": MOST_APART}).fetchall()
     except psycopg.Error as error:
         raise_translated(error)
     if status is None:
         raise MigrationError("The settings of this database are missing; run: holdwatch db migrate")
-    return status
+    counts = [row.pop("restaurant_count") for row in apart]
+    return replace(
+        status,
+        restaurants_apart=tuple(RestaurantApart(**row) for row in apart),
+        apart_count=max(counts, default=0),
+    )
 
 
 def set_hold_conflict_enforcement(

@@ -12,6 +12,7 @@
     │   ├── IdempotencyKeyReusedError   the key belongs to another request
     │   └── HoldNotFoundError           no such hold (also a LookupError)
     ├── HoldUnavailableError            no connection within the deadline; nothing was sent
+    │   └── DatabaseConnectionError     the database cannot be reached, or refuses the login (also an OperationalError)
     ├── HoldRetryExhaustedError         a transient failure came back until the deadline
     ├── HoldOutcomeUnknownError         the answer was lost: the hold may or may not exist
     ├── HoldAccessError                 this login may not do that
@@ -25,7 +26,7 @@
     │   ├── FlagStateError              the change, or the flag, has gone on since
     │   ├── FlagStageError              the next stage of a rollout is not due, or its guardrails do not hold
     │   └── FlagUnsafeError             the change would make an unsafe combination
-    └── SettingsError                   an environment variable makes no sense
+    └── SettingsError                   an environment variable, or a database's URL, makes no sense
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class HoldConflictError(HoldRefusedError):
         super().__init__(
             f"Another booking holds table {tables} in part of the window. Try other tables." if tables else None
         )
-        self.conflicts = tuple(conflicts)
+        # A booking that has placed two holds is in the way twice, with one window.
+        self.conflicts = tuple(dict.fromkeys(conflicts))
 
 
 class HoldRateLimitError(HoldRefusedError):
@@ -112,18 +114,32 @@ class HoldNotFoundError(HoldRequestError, LookupError):
 
 
 class HoldUnavailableError(HoldsError):
-    """No connection to the database within the deadline. Nothing was sent, so nothing is held."""
+    """No connection to the database within the deadline. Nothing was sent, so nothing has changed.
+
+    Attributes:
+        last_error: What the last try to connect failed of, where there was one: it names host and user, so it is for
+            your log, not for your guests.
+    """
+
+    def __init__(self, message: str | None = None, *, last_error: str | None = None) -> None:
+        said = message or "No connection to the database within the deadline. Nothing was sent, so nothing has changed."
+        super().__init__(said if last_error is None else f"{said} The last try to connect: {last_error}")
+        self.last_error = last_error
+
+
+class DatabaseConnectionError(HoldUnavailableError, psycopg.OperationalError):
+    """The database cannot be reached, or refuses the login."""
 
 
 class HoldRetryExhaustedError(HoldsError):
-    """A transient failure came back at every try until the deadline. Nothing is held.
+    """A transient failure came back at every try until the deadline. Nothing has changed.
 
     Attributes:
         attempts: How many tries there were.
     """
 
     def __init__(self, attempts: int) -> None:
-        super().__init__(f"A transient failure came back at each of {attempts} tries. Nothing is held.")
+        super().__init__(f"A transient failure came back at each of {attempts} tries. Nothing has changed.")
         self.attempts = attempts
 
 
@@ -184,7 +200,7 @@ class FlagUnsafeError(FlagError):
 
 
 class SettingsError(HoldsError):
-    """An environment variable has a value that means nothing."""
+    """An environment variable, or a database's URL, has a value that means nothing."""
 
 
 class TransientError(HoldsError):
@@ -287,6 +303,8 @@ def _sentence(*parts: str | None) -> str:
 
 def translate(error: psycopg.Error) -> HoldsError | None:
     """Return what a database error means to us, or None where it means nothing of ours and should go on as it is."""
+    if isinstance(error, HoldsError):
+        return error
     if error.sqlstate is not None:
         said = error.diag
         return meaning_of(

@@ -46,7 +46,7 @@ from holds_core.errors import (
     meaning_of,
 )
 from holds_core.events.record import Event
-from holds_core.events.spool import EventRefusedError, EventSpool
+from holds_core.events.spool import EventRefusedError, EventSpool, default_spool
 from holds_core.events.telemetry import Telemetry
 from holds_core.flags.client import Flags
 from holds_core.flags.model import Flag
@@ -81,7 +81,7 @@ class SupabaseHoldClient:
         self._api = api
         self._deadline = deadline
         may_spool = None if flags is None else lambda: flags.is_on(Flag.SPOOL, default=True)
-        self._telemetry = Telemetry(spool, self._bring, may_spool)
+        self._telemetry = Telemetry(spool or default_spool(str(api.base_url)), self._bring, may_spool)
 
     @classmethod
     @contextmanager

@@ -1,4 +1,4 @@
-"""What has to be done now and then: end what is over, say what is double-booked or unsafe, store what waits."""
+"""What has to be done now and then: end what is over, say what is double-booked or unsafe, make room for events."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class SweepReport:
         rejected: Spooled events that the database refuses; set aside in the spool's folder.
         ended_flag_changes: Requests and break-glass changes of flags whose time was over.
         flag_contradictions: Unsafe combinations of flags that stand, recorded every quarter of an hour.
+        partitions: Days, today and the next 14, for whose events room was made.
+        readmitted: Events that had been quarantined for want of that room.
     """
 
     expired: int
@@ -36,6 +38,8 @@ class SweepReport:
     rejected: int
     ended_flag_changes: int
     flag_contradictions: int
+    partitions: int
+    readmitted: int
 
 
 def sweep_holds(connection: psycopg.Connection[Any], spool: EventSpool) -> SweepReport:
@@ -43,7 +47,7 @@ def sweep_holds(connection: psycopg.Connection[Any], spool: EventSpool) -> Sweep
 
     Args:
         connection: In autocommit mode, as a role that may execute the functions of ``holds_app``.
-        spool: The spool of this machine.
+        spool: The spool of this database.
 
     Raises:
         HoldsError: The database refuses.
@@ -58,14 +62,27 @@ def sweep_holds(connection: psycopg.Connection[Any], spool: EventSpool) -> Sweep
     # Neither double bookings nor what has been set for a time alone wait for a spool, in whatever state that is.
     double_bookings = detect_double_bookings(connection)
     ended, contradictions = tend_flags(connection)
+    partitions, readmitted = _tend_event_partitions(connection)
     drained = spool.drain(connection)
-    return SweepReport(expired, double_bookings, drained.drained, drained.rejected, ended, contradictions)
+    return SweepReport(
+        expired, double_bookings, drained.drained, drained.rejected, ended, contradictions, partitions, readmitted
+    )
 
 
 def _sweep(connection: psycopg.Connection[Any]) -> tuple[int, int]:
     """Sweep one batch; return how many holds ended, and how many windows."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(query("sweep_table_holds"), {"limit": _BATCH}).fetchone()
+    return (0, 0) if row is None else (int(row[0]), int(row[1]))
+
+
+def _tend_event_partitions(connection: psycopg.Connection[Any]) -> tuple[int, int]:
+    """Return how many partitions were made, and how many events let in."""
+    try:
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            row = cursor.execute(query("tend_event_partitions")).fetchone()
+    except psycopg.Error as error:
+        raise_translated(error)
     return (0, 0) if row is None else (int(row[0]), int(row[1]))
 
 

@@ -16,6 +16,7 @@ class State(StrEnum):
     WARNING = "warning"
     FAILED = "failed"
     SKIPPED = "skipped"
+    NOT_INSTALLED = "not installed"
 
 
 @dataclass(frozen=True)

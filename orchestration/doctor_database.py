@@ -150,7 +150,8 @@ def _enforcement(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
     if not problems:
         return Diagnosis("enforcement", State.OK, "overlapping holds are refused, and so was a probe")
     # Switched off or in part is somebody's decision; a constraint that is missing is nobody's.
-    is_decided = enforcement_status(connection).changed_by is not None and not any(
+    status = enforcement_status(connection)
+    is_decided = (status.changed_by is not None or status.apart_count > 0) and not any(
         "constraint" in problem or "index" in problem or "accepted" in problem for problem in problems
     )
     remedy = "Who and why: holdwatch enforcement status. Then: docs/runbooks/double-booking.md"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from holds_core.errors import HoldsError
+from holds_core.extras import install_command
 
 
 class ServerError(HoldsError):
@@ -10,11 +13,17 @@ class ServerError(HoldsError):
 
 
 class MissingExtraError(HoldsError):
-    """A command needs an optional extra that is not installed."""
+    """A command needs optional extras that are not installed.
 
-    def __init__(self, extra: str, what: str) -> None:
-        super().__init__(f"{what} needs the extra {extra!r}: pip install 'holdwatch[{extra}]'.")
-        self.extra = extra
+    Attributes:
+        extras: Which.
+    """
+
+    def __init__(self, extras: str | Sequence[str], what: str) -> None:
+        self.extras = (extras,) if isinstance(extras, str) else tuple(extras)
+        named = " and ".join(map(repr, self.extras))
+        which = "extra" if len(self.extras) == 1 else "extras"
+        super().__init__(f"{what} needs the {which} {named}: {install_command(','.join(self.extras))}")
 
 
 class ProdRefusedError(HoldsError):

@@ -123,7 +123,7 @@ def grant(
             f"The login {connection.info.user!r} may not do this: it needs CREATEROLE, and the role {role} with the "
             "admin option. Let an administrator of the server run the command."
         ) from error
-    return Grant(person, role, None if password is None else _write(folder, url, role, person, password))
+    return Grant(person, role, None if password is None else _write(folder, url, role, person, password).absolute())
 
 
 def _make_actor(connection: psycopg.Connection, login: str, alias_of: str | None, *, is_service: bool) -> None:

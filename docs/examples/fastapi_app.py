@@ -8,6 +8,7 @@ The login needs the role holds_app, and nothing more.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 from collections.abc import AsyncIterator
@@ -40,6 +41,8 @@ from holds_core import (
 )
 from holds_core.database.connections import connect
 
+log = logging.getLogger("bookings")
+
 MAX_CONNECTIONS = 10
 """Of this process. Some 8 to 16 saturate a database of two cores; more make requests wait there instead of here."""
 
@@ -69,7 +72,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
     The server calls the end once requests in flight are answered.
     """
-    url = os.environ["BOOKING_DATABASE_URL"]
+    url = os.environ.get("BOOKING_DATABASE_URL")
+    if not url:
+        raise RuntimeError(
+            "Set BOOKING_DATABASE_URL: postgresql://login:password@host:5432/database, with the role holds_app."
+        )
     await asyncio.to_thread(_assert_enforced, url)
     deadline = timedelta(milliseconds=DEADLINE_MS)
     async with AsyncHoldClient.connect(url, max_connections=MAX_CONNECTIONS, deadline=deadline) as client:
@@ -152,6 +159,10 @@ async def refuse(request: Request, error: HoldsError) -> JSONResponse:
     if status is None:
         raise error
     body: dict[str, object] = {"error": type(error).__name__, "message": str(error)}
+    if isinstance(error, HoldUnavailableError):
+        # Which host refuses which login is for our log.
+        log.warning("%s", error)
+        body["message"] = "Nothing has changed. Try again."
     headers: dict[str, str] = {}
     if isinstance(error, HoldConflictError):
         body["conflicts"] = error.conflicts

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
+from holds_core.database.connections import UNREADABLE, read_url
 from holds_core.errors import SettingsError
 
 RETENTION_DAYS = 90
@@ -55,19 +54,13 @@ class Settings:
             ) from None
         url = environ.get("HOLDWATCH_DATABASE_URL") or None
         if url is not None and not _is_readable(url):
-            raise SettingsError(
-                "HOLDWATCH_DATABASE_URL must be a URL such as postgresql://user:password@host:5432/database, with "
-                "special characters in the password percent-encoded (its value is not repeated: it may hold one)."
-            )
+            raise SettingsError(f"HOLDWATCH_DATABASE_URL {UNREADABLE}")
         return cls(environment=environment, database_url=url)
 
 
 def _is_readable(url: str) -> bool:
-    """Tell whether libpq reads the URL as its writer meant it; its own complaints may quote the password."""
-    if not url.startswith(("postgresql://", "postgres://")) or url.count("@") > 1:
+    if not url.startswith(("postgresql://", "postgres://")):
         return False
-    try:
-        conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        return False
-    return True
+    with suppress(SettingsError):
+        return bool(read_url(url))
+    return False

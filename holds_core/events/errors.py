@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from holds_core.errors import HoldsError
+from holds_core.extras import install_command
 
 
 class EventImportError(HoldsError):
@@ -26,7 +27,7 @@ class MissingReaderError(EventImportError):
     """A file's format needs an extra that is not installed."""
 
     def __init__(self, extra: str, what: str) -> None:
-        super().__init__(f"{what} needs the extra {extra!r}: pip install 'holdwatch[{extra}]'.")
+        super().__init__(f"{what} needs the extra {extra!r}: {install_command(extra)}")
         self.extra = extra
 
 

@@ -1,6 +1,6 @@
 """Events that the database could not take, kept on disk until it can.
 
-One folder, shared by all processes of a machine::
+A folder for each database, shared by all processes of a machine::
 
     waiting.jsonl         appended to, a line per event
     draining-<id>.jsonl   moved aside by whoever drains; deleted once its events are committed
@@ -13,10 +13,12 @@ is drained twice, by a crash between the commit and the deletion, is stored once
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import itertools
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,9 +26,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from holds_core.database.queries import query
 from holds_core.database.severing import severed_after
@@ -35,6 +39,7 @@ from holds_core.events.record import Event, event_from
 
 WAITING = "waiting.jsonl"
 REJECTED = "rejected.jsonl"
+_LONGEST_NAME = 100
 _BATCH = 500
 _BATCH_SECONDS = 30.0
 """A database that has not taken a batch by then has gone silent; nobody waits for it for ever."""
@@ -72,19 +77,61 @@ class EventRefusedError(HoldsError):
         self.is_for_good = code is None or code.startswith(("22", "54")) or code in ("23502", "23514")
 
 
-def default_spool(environ: Mapping[str, str] = os.environ) -> EventSpool:
-    """Return the spool of this machine's user.
+def spool_root(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of this machine's user in which each database has one.
 
     ``HOLDWATCH_SPOOL_DIRECTORY``, else ``holdwatch/spool`` under ``XDG_STATE_HOME``, else under ``~/.local/state``;
     where there is no home, a new folder for temporary files, which nobody else has made before.
     """
     if directory := environ.get("HOLDWATCH_SPOOL_DIRECTORY"):
-        return EventSpool(Path(directory))
+        return Path(directory)
     if state := environ.get("XDG_STATE_HOME"):
-        return EventSpool(Path(state) / "holdwatch" / "spool")
+        return Path(state) / "holdwatch" / "spool"
     if home := environ.get("HOME"):
-        return EventSpool(Path(home) / ".local" / "state" / "holdwatch" / "spool")
-    return EventSpool(Path(tempfile.mkdtemp(prefix="holdwatch-spool-")))
+        return Path(home) / ".local" / "state" / "holdwatch" / "spool"
+    return Path(tempfile.mkdtemp(prefix="holdwatch-spool-"))
+
+
+def default_spool(url: str | None, environ: Mapping[str, str] = os.environ) -> EventSpool:
+    """Return the spool of one database: its folder below :func:`spool_root`, so that no event gets into another one.
+
+    Args:
+        url: The database's, or that of Supabase's API; what libpq takes. Host, port and database name the folder, user
+            and password do not. None: nobody knows to which database these events belong.
+        environ: Where the root is named, and what a URL leaves out.
+    """
+    return EventSpool(spool_root(environ) / ("unknown" if url is None else _folder_of(url, environ)))
+
+
+def other_spools(own: EventSpool, environ: Mapping[str, str] = os.environ) -> list[EventSpool]:
+    """Return where events wait for other databases, or under another address of this one, or have since older releases.
+
+    Releases before this one had a single folder for all databases, the root: nobody can tell whose its events are.
+    """
+    root = spool_root(environ)
+    folders = (root, *(folder for folder in sorted(root.glob("*")) if folder.is_dir()))
+    spools = (EventSpool(folder) for folder in folders if folder != own.directory)
+    return [spool for spool in spools if spool.depth() > 0]
+
+
+def _folder_of(url: str, environ: Mapping[str, str]) -> str:
+    if url.startswith(("http://", "https://")):
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", str(parts.port or ("443" if parts.scheme == "https" else "80"))
+        database = parts.path.strip("/")
+    else:
+        said = conninfo_to_dict(url)
+        service = said.get("service") or environ.get("PGSERVICE")
+        host = str(said.get("host") or said.get("hostaddr") or environ.get("PGHOST") or service or "local")
+        port = str(said.get("port") or environ.get("PGPORT") or 5432)
+        user = said.get("user") or environ.get("PGUSER")
+        database = str(said.get("dbname") or environ.get("PGDATABASE") or user or "postgres")
+    name = f"{host}_{port}_{database}"
+    folder = re.sub(r"[^a-z0-9_.-]", "_", name)[:_LONGEST_NAME]
+    if folder == name and "_" not in host:
+        return folder
+    # Two databases never share a folder: not even those whose names differ in what a file's name cannot say.
+    return f"{folder}-{hashlib.sha256(repr((host, port, database)).encode()).hexdigest()[:12]}"
 
 
 class EventSpool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from holds_core.events.record import Event
-from holds_core.events.spool import EventSpool, default_spool
+from holds_core.events.spool import EventSpool
 
 _DRAIN_PAUSE_SECONDS = 30.0
 
@@ -18,18 +18,18 @@ class Telemetry:
 
     def __init__(
         self,
-        spool: EventSpool | None,
+        spool: EventSpool,
         bring: Callable[[EventSpool], object],
         may_keep: Callable[[], bool] | None = None,
     ) -> None:
-        """Use a spool, the machine's own unless one is given.
+        """Use a spool.
 
         Args:
             spool: Where events wait.
             bring: Drains it; raises nothing where the database is away.
             may_keep: Asked before each event that would wait: False drops it, which is counted and warned of.
         """
-        self.spool = default_spool() if spool is None else spool
+        self.spool = spool
         self._bring = bring
         self._may_keep = may_keep
         self._is_draining = threading.Lock()

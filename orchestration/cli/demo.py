@@ -18,6 +18,7 @@ from orchestration.cli.progress import open_database
 from orchestration.cli.soak import print_summary, refuse_prod, run_with_progress
 from orchestration.cli.tables import print_table
 from orchestration.database import Database
+from orchestration.extras import require_extras
 from orchestration.paths import PROJECT_ROOT, REPORT_FILE, state_dir
 from orchestration.pipeline import PipelineReport, run_pipeline
 from orchestration.soak.run import SoakSummary
@@ -36,6 +37,7 @@ def demo(
 
     Example: holdwatch demo --requests 200
     """
+    require_extras("The demo", "pipeline", "dashboards")
     # Loaded while nothing else happens: Dagster takes seconds to import.
     started = time.monotonic()
     notes.print("Opening the database and migrating …")

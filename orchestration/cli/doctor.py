@@ -11,7 +11,13 @@ from orchestration.cli.progress import working
 from orchestration.cli.tables import print_table
 from orchestration.doctor import State, as_rows, examine
 
-_STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.SKIPPED: "dim"}
+_STYLES = {
+    State.OK: "green",
+    State.WARNING: "yellow",
+    State.FAILED: "bold red",
+    State.SKIPPED: "dim",
+    State.NOT_INSTALLED: "dim",
+}
 
 
 def doctor(json: JsonOption = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ from holds_core import set_hold_conflict_enforcement
 from holds_core.enforcement import (
     EnforcementStatus,
     OnOverlap,
+    RestaurantApart,
     enforcement_problems,
     enforcement_status,
     switch_restaurant_enforcement,
@@ -27,6 +28,9 @@ from orchestration.cli.progress import working
 app = typer.Typer(
     no_args_is_help=True, help="The kill switch of strict conflicts, and the proof that they are in force."
 )
+
+_MOST_NAMED = 5
+"""So many restaurants stand in a sentence; a status lists more."""
 
 ReasonOption = Annotated[str, typer.Option(help="Why; it is recorded with who switched and when.")]
 RestaurantOption = Annotated[
@@ -61,6 +65,12 @@ def status(json: JsonOption = False) -> None:
             f"Live windows beside the constraint: {found.unenforced_window_count}, overlapping others "
             f"{found.overlap_count} times.\nList them with: holdwatch holds conflicts"
         )
+    if found.apart_count:
+        typer.echo(f"{_restaurants(found.apart_count)} set otherwise than the whole:")
+        for one in found.restaurants_apart:
+            results.print(_apart(one), soft_wrap=True)
+        if (rest := found.apart_count - len(found.restaurants_apart)) > 0:
+            typer.echo(f"  … and {rest} more; see: holdwatch flags show holds.strictConflicts")
 
 
 @app.command()
@@ -84,15 +94,27 @@ def on(
             )
         else:
             set_hold_conflict_enforcement(connection, enabled=True, reason=reason, on_overlap=overlaps)
-            is_strict = enforcement_status(connection).strict_percentage == 100
+        found = enforcement_status(connection)
+    if restaurant is None:
+        is_strict = found.is_everywhere
+    # A restaurant's own switch is not touched by that of the whole.
+    still_off = [one for one in found.restaurants_apart if not one.is_strict and restaurant is None]
     if json:
-        print_json({"restaurant_id": restaurant, "is_strict": is_strict})
-    elif is_strict:
+        ids = [one.restaurant_id for one in still_off]
+        print_json({"restaurant_id": restaurant, "is_strict": is_strict, "restaurants_off": ids})
+        return
+    if is_strict:
         typer.echo(f"Strict conflicts are on{_for(restaurant)}: overlapping holds are refused.")
+    elif still_off and found.strict_percentage == 100:
+        typer.echo("Strict conflicts are on.")
     else:
         typer.echo(
             f"What is approved{_for(restaurant)} is in force again; see: holdwatch flags show holds.strictConflicts"
         )
+    if still_off:
+        typer.echo(_stay_off(still_off))
+        if (rest := found.apart_count - len(found.restaurants_apart)) > 0:
+            typer.echo(f"… and {rest} more; see: holdwatch enforcement status")
 
 
 @app.command()
@@ -153,7 +175,39 @@ def _force(found: EnforcementStatus) -> str:
         return "OFF"
     if found.strict_percentage < 100:
         return f"on for {found.strict_percentage} % of the restaurants; the others record what would be refused"
+    if found.apart_count:
+        return f"on, but OFF for {_restaurants(found.apart_count)}, whose overlapping holds are let through"
     return "on: overlapping holds are refused"
+
+
+def _apart(one: RestaurantApart) -> str:
+    """Say it on one line; ids are copied from it."""
+    by = f" by {one.changed_by}: {one.reason or 'no reason was given'}" if one.changed_by else ""
+    how = " (kill switch)" if one.is_killed else ""
+    state = "on" if one.is_strict else "OFF"
+    return f"  {one.restaurant_id} {state}{how} since {one.changed_at:%Y-%m-%d %H:%M:%S} UTC{by}"
+
+
+def _stay_off(apart: Sequence[RestaurantApart]) -> str:
+    """Say which restaurants the switch of the whole leaves off, and what switches them on."""
+    killed = [str(one.restaurant_id) for one in apart if one.is_killed]
+    others = [str(one.restaurant_id) for one in apart if not one.is_killed]
+    said = []
+    if killed:
+        whom, one = ("it", killed[0]) if len(killed) == 1 else ("each of them", "ID")
+        said.append(f"{_stays(killed)}; switch {whom} on with: holdwatch enforcement on --restaurant {one} --reason …")
+    if others:
+        said.append(f"{_stays(others)}, as was approved; see: holdwatch flags show holds.strictConflicts")
+    return "\n".join(said)
+
+
+def _stays(ids: Sequence[str]) -> str:
+    named = ", ".join(ids[:_MOST_NAMED]) + (", …" if len(ids) > _MOST_NAMED else "")
+    return f"{_restaurants(len(ids))} {'stays' if len(ids) == 1 else 'stay'} off: {named}"
+
+
+def _restaurants(count: int) -> str:
+    return "1 restaurant" if count == 1 else f"{count} restaurants"
 
 
 def _for(restaurant: UUID | None) -> str:

@@ -31,7 +31,7 @@ from holds_core.events.export import as_json, export_events
 from holds_core.events.importer import ImportReport, import_file
 from holds_core.events.readers import open_reader
 from holds_core.events.record import Event, record_event
-from holds_core.events.spool import REJECTED, default_spool
+from holds_core.events.spool import REJECTED, EventSpool, default_spool
 from holds_core.events.sync import SyncReport, sync_events
 from holds_core.events.types import EventType
 from orchestration.cli.import_notices import notice_sentences
@@ -234,15 +234,27 @@ def deployed(
 
 
 @app.command()
-def drain(json: JsonOption = False) -> None:
-    """Bring the events that wait in this machine's spool into the database.
+def drain(
+    spool_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--spool",
+            exists=True,
+            file_okay=False,
+            help="Another folder of events that belong to this database: of another address of it, or of a release "
+            "that had one folder for all databases.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Bring the events that wait for the database on this machine into it.
 
     Clients do it by themselves once the database is back; this is for those that ended before. Harmless to repeat.
 
     Example: holdwatch events drain
     """
-    spool = default_spool()
     with open_existing_database() as database, connect(database.url) as connection, working("draining the spool"):
+        spool = default_spool(database.url) if spool_folder is None else EventSpool(spool_folder)
         report = spool.drain(connection)
     if json:
         print_json({"directory": str(spool.directory), **asdict(report)})

@@ -162,7 +162,9 @@ def release(hold_id: HoldArgument, json: JsonOption = False) -> None:
 def sweep(json: JsonOption = False) -> None:
     """End the holds whose time is over, and record double bookings that nobody has recorded yet.
 
-    Safe beside itself, and beside whatever places holds. The schedule of `holdwatch up` does it every minute.
+    Also makes the partitions for the events of the next 14 days, and stores what waits in the spool: all that has to
+    run beside the holds core. A login with the role holds_app may do it. Safe beside itself, and beside whatever places
+    holds. The schedule of `holdwatch up` does it every minute.
 
     Example: holdwatch holds sweep
     """
@@ -171,7 +173,7 @@ def sweep(json: JsonOption = False) -> None:
         connect(database.url) as connection,
         working("ending holds and looking for double bookings"),
     ):
-        report = sweep_holds(connection, default_spool())
+        report = sweep_holds(connection, default_spool(database.url))
     if json:
         print_json(asdict(report))
         return
@@ -179,6 +181,10 @@ def sweep(json: JsonOption = False) -> None:
         f"{report.expired} holds expired, {report.double_bookings} new double bookings, "
         f"{report.drained} events drained from the spool."
     )
+    if report.partitions:
+        typer.echo(
+            f"Made room for the events of {report.partitions} days; {report.readmitted} came out of quarantine for it."
+        )
     if report.ended_flag_changes or report.flag_contradictions:
         typer.echo(
             f"{report.ended_flag_changes} changes of flags ended; {report.flag_contradictions} unsafe combinations of "

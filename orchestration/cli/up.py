@@ -18,6 +18,7 @@ from orchestration.cli.progress import open_database
 from orchestration.dagster_instance import dagster_home, process_environment
 from orchestration.dagster_services import choose_port, start_dagster
 from orchestration.dbt_manifest import manifest_path
+from orchestration.extras import require_extras
 from orchestration.services import ServiceError, running
 
 
@@ -32,6 +33,7 @@ def up(
 
     Example: holdwatch up --port 3001
     """
+    require_extras("What up starts", "pipeline", "dashboards")
     # A shell that starts it in the background has Ctrl-C ignored; whoever sends one all the same means it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     chosen = choose_port(port)

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,7 +13,7 @@ from uuid import uuid4
 from holds_core.database.connections import connect
 from orchestration.dagster_instance import dagster_home, environment_variables, process_environment
 from orchestration.database import Database
-from orchestration.errors import MissingExtraError
+from orchestration.extras import require_extras
 from orchestration.pipeline.report import PipelineProgress, PipelineReport
 from orchestration.validation_worker import discard_prepared, prepare_worker
 
@@ -45,9 +44,7 @@ def run_pipeline(
         MissingExtraError: Dagster, dbt or Great Expectations is not installed.
         DbtError: dbt cannot parse its project.
     """
-    for module in ("dagster", "dagster_dbt", "dagster_postgres", "great_expectations"):
-        if find_spec(module) is None:
-            raise MissingExtraError("pipeline", "The pipeline")
+    require_extras("The pipeline", "pipeline")
     started = time.monotonic()
     home = dagster_home(state)
     log = home.parent / "logs" / "pipeline.log"

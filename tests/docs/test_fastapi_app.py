@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -25,8 +26,8 @@ import pytest
 from holds_core import EnforcementError, Event, EventType, HoldAccessError
 from holds_core.database.connections import connect
 from holds_core.enforcement import set_hold_conflict_enforcement, set_hold_rate_limit
-from holds_core.events.spool import EventSpool
-from tests.docs.pages import DOCS, blocks
+from holds_core.events.spool import EventSpool, default_spool
+from tests.docs.pages import DOCS, blocks, commands
 from tests.faults.proxy import faulty_proxy
 
 EXAMPLE = DOCS / "examples" / "fastapi_app.py"
@@ -54,10 +55,10 @@ def application() -> Any:
 
 
 @pytest.fixture
-def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EventSpool:
+def spool(own_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EventSpool:
     """The spool of this test's application."""
     monkeypatch.setenv("HOLDWATCH_SPOOL_DIRECTORY", str(tmp_path / "spool"))
-    return EventSpool(tmp_path / "spool")
+    return default_spool(own_url)
 
 
 @pytest.fixture
@@ -230,7 +231,7 @@ def uvicorn(url: str, spool: EventSpool) -> Iterator[tuple[subprocess.Popen[str]
         "--port",
         str(port),
     ]
-    environ = os.environ | {"BOOKING_DATABASE_URL": url, "HOLDWATCH_SPOOL_DIRECTORY": str(spool.directory)}
+    environ = os.environ | {"BOOKING_DATABASE_URL": url, "HOLDWATCH_SPOOL_DIRECTORY": str(spool.directory.parent)}
     with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
@@ -274,6 +275,57 @@ def test_sigterm_answers_what_is_in_flight_and_drains_the_spool(
     assert connection.execute(
         "select count(*) from holds.observability_events where id = %s", (event.id,)
     ).fetchone() == (1,)
+
+
+def test_page_ends_in_what_is_seen(own_url: str, spool: EventSpool) -> None:
+    """Its calls, typed into a shell, get the answers that it shows, but for an id and a time."""
+    typed = [
+        one
+        for block in blocks(DOCS / "how-to" / "fastapi.md")
+        if block.language == "console"
+        for one in commands(block.text)
+    ]
+    hold = ""
+    with uvicorn(own_url, spool) as (_, address):
+        for command, said in typed:
+            call = command.replace("http://127.0.0.1:8000", address).replace("/holds/ID", f"/holds/{hold}")
+            answer = subprocess.run(["bash", "-c", call], capture_output=True, text=True, check=True).stdout
+            found = json.loads(answer)
+            hold = hold or found["id"]
+            differing = {"id": "ID", "expires_at": "EXPIRES_AT"}
+            assert found | {name: differing[name] for name in differing.keys() & found.keys()} == json.loads(said)
+
+    assert [next(iter(json.loads(said))) for _, said in typed] == ["id", "error", "id"]
+
+
+def test_application_says_which_variable_it_lacks(application: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it serves, and by its name."""
+    monkeypatch.delenv("BOOKING_DATABASE_URL", raising=False)
+
+    async def start() -> None:
+        async with application.app.router.lifespan_context(application.app):
+            pytest.fail("it serves")
+
+    with pytest.raises(RuntimeError, match="Set BOOKING_DATABASE_URL"):
+        asyncio.run(start())
+
+
+def test_absent_database_is_503_and_says_nothing_of_it(
+    own_url: str, connection: psycopg.Connection, serve: Callable[[str, Ask], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Which login is refused is for the log."""
+    login = urlsplit(own_url).username
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        connection.execute(f"alter role {login} nologin")
+        connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", (login,))
+        await client.delete(f"/holds/{uuid4()}")  # over the connection that broke
+        away = await client.delete(f"/holds/{uuid4()}")
+        assert (away.status_code, away.json()["error"]) == (503, "HoldUnavailableError")
+        assert str(login) not in away.text
+        assert f'role "{login}" is not permitted to log in' in caplog.text
+
+    serve(own_url, ask)
 
 
 def test_page_shows_the_example_as_it_is() -> None:

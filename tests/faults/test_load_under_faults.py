@@ -22,11 +22,8 @@ import pytest
 
 from holds_core.calls import Call
 from holds_core.database.connections import connect
-from holds_core.database.migrations import migrate
-from holds_core.database.settings import Environment
-from holds_core.events.spool import EventSpool
+from holds_core.events.spool import default_spool
 from orchestration.server.embedded import EmbeddedServer
-from orchestration.server.lease import ServerLease
 from orchestration.soak.ledger import LedgerFindings, check_ledger
 from orchestration.soak.load import LoadResult, run_load
 from orchestration.soak.scenario import make_requests, make_restaurants
@@ -84,16 +81,15 @@ def repeated(fault: Fault, pause_seconds: float) -> Iterator[Callable[[], int]]:
 
 
 @pytest.fixture(autouse=True)
-def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EventSpool:
-    """A spool of this test's own, which the load's clients use too."""
+def own_spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spools of this test's own, for the load's clients."""
     monkeypatch.setenv("HOLDWATCH_SPOOL_DIRECTORY", str(tmp_path / "spool"))
-    return EventSpool(tmp_path / "spool")
 
 
 def put_under_load(
-    url: str, requests: int, spool: EventSpool, fault: Fault, pause_seconds: float, *, direct_url: str | None = None
+    url: str, requests: int, fault: Fault, pause_seconds: float, *, direct_url: str | None = None
 ) -> Outcome:
-    """Run the load with a fault every so often, then drain the spool and check the ledger."""
+    """Run the load with a fault every so often, then drain its spool and check the ledger."""
     soak_id = uuid4()
     restaurant_ids = [restaurant.id for restaurant in make_restaurants(soak_id, requests)]
     with repeated(fault, pause_seconds) as count:
@@ -102,7 +98,7 @@ def put_under_load(
         )
         faults = count()
     with connected_once_up(direct_url or url) as connection:
-        spool.drain(connection)
+        default_spool(url).drain(connection)
         findings = check_ledger(connection, load.told, restaurant_ids, lost_answers=requests // 4)
     return Outcome(load, findings, faults)
 
@@ -144,24 +140,16 @@ def back_ends(connection: psycopg.Connection, function: str, share: float) -> No
 
 
 @pytest.mark.parametrize("requests", SIZES)
-def test_terminated_back_ends(
-    database_url: str, connection: psycopg.Connection, spool: EventSpool, requests: int
-) -> None:
+def test_terminated_back_ends(database_url: str, connection: psycopg.Connection, requests: int) -> None:
     """A third of the connections break at once, again and again."""
-    outcome = put_under_load(
-        database_url, requests, spool, lambda: back_ends(connection, "pg_terminate_backend", 0.3), 0.15
-    )
+    outcome = put_under_load(database_url, requests, lambda: back_ends(connection, "pg_terminate_backend", 0.3), 0.15)
     assert_all_adds_up(outcome, requests)
 
 
 @pytest.mark.parametrize("requests", SIZES)
-def test_cancelled_statements(
-    database_url: str, connection: psycopg.Connection, spool: EventSpool, requests: int
-) -> None:
+def test_cancelled_statements(database_url: str, connection: psycopg.Connection, requests: int) -> None:
     """Somebody cancels what is running: that is a CUTOFF, said to the caller, with its event; nothing else."""
-    outcome = put_under_load(
-        database_url, requests, spool, lambda: back_ends(connection, "pg_cancel_backend", 0.5), 0.05
-    )
+    outcome = put_under_load(database_url, requests, lambda: back_ends(connection, "pg_cancel_backend", 0.5), 0.05)
 
     assert outcome.faults > 0
     assert outcome.findings.is_clean, outcome.findings.examples
@@ -169,18 +157,16 @@ def test_cancelled_statements(
 
 
 @pytest.mark.parametrize("requests", SIZES)
-def test_replies_cut_after_commit(database_url: str, spool: EventSpool, requests: int) -> None:
+def test_replies_cut_after_commit(database_url: str, requests: int) -> None:
     """Every 23rd answer is lost: its caller asks again with the same key."""
     with faulty_proxy(database_url) as (proxy, url):
         proxy.cut_every(23)
-        outcome = put_under_load(url, requests, spool, lambda: None, 0.1, direct_url=database_url)
+        outcome = put_under_load(url, requests, lambda: None, 0.1, direct_url=database_url)
         assert proxy.cut_count > requests / 50
     assert_all_adds_up(outcome, requests)
 
 
-def test_without_keys_the_checker_finds_duplicates(
-    database_url: str, spool: EventSpool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_keys_the_checker_finds_duplicates(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: a new key for each try, and what the cut answers left behind belongs to nobody."""
     original = Call.next_parameters
 
@@ -193,24 +179,9 @@ def test_without_keys_the_checker_finds_duplicates(
     monkeypatch.setattr(Call, "next_parameters", with_new_keys)
     with faulty_proxy(database_url) as (proxy, url):
         proxy.cut_every(10)
-        outcome = put_under_load(url, QUICK, spool, lambda: None, 0.1, direct_url=database_url)
+        outcome = put_under_load(url, QUICK, lambda: None, 0.1, direct_url=database_url)
 
     assert outcome.findings.duplicated > 0
-
-
-@pytest.fixture
-def own_server(tmp_path: Path, server_url: str) -> Iterator[EmbeddedServer]:
-    """A server that may be killed: nobody else is on it. With fsync, as in production."""
-    if os.environ.get("HOLDWATCH_TEST_SERVER") == "real" or "127.0.0.1" not in server_url:
-        pytest.skip("a server that may be killed has to be ours")
-    state = tmp_path / "state"
-    state.mkdir(mode=0o700)
-    with ServerLease(state, {"log_min_messages": "panic"}).held() as server:
-        with connect(server.url()) as connection:
-            migrate(connection, Environment.DEV)
-        yield server
-        # In the middle of a recovery an orderly stop may take a minute; nothing here is to be kept.
-        server.stop(mode="immediate")
 
 
 def a_back_end(server: EmbeddedServer) -> int | None:
@@ -227,7 +198,7 @@ def a_back_end(server: EmbeddedServer) -> int | None:
 
 
 @pytest.mark.parametrize("requests", SIZES)
-def test_killed_back_ends(own_server: EmbeddedServer, spool: EventSpool, requests: int) -> None:
+def test_killed_back_ends(own_server: EmbeddedServer, requests: int) -> None:
     """kill -9 of a back end takes the whole server down and through recovery, with everything that was on it."""
     killed = 0
 
@@ -237,20 +208,20 @@ def test_killed_back_ends(own_server: EmbeddedServer, spool: EventSpool, request
             os.kill(process, signal.SIGKILL)
             killed += 1
 
-    outcome = put_under_load(own_server.url(), requests, spool, kill, 0.4 if requests == QUICK else 4)
+    outcome = put_under_load(own_server.url(), requests, kill, 0.4 if requests == QUICK else 4)
     assert killed > 0
     assert_all_adds_up(outcome, requests)
 
 
 @pytest.mark.parametrize("requests", SIZES)
-def test_server_stopped_at_once_and_started(own_server: EmbeddedServer, spool: EventSpool, requests: int) -> None:
+def test_server_stopped_at_once_and_started(own_server: EmbeddedServer, requests: int) -> None:
     """An immediate stop is a crash: what was acknowledged is there when the server is back."""
 
     def restart() -> None:
         own_server.stop(mode="immediate")
         own_server.start()
 
-    outcome = put_under_load(own_server.url(), requests, spool, restart, 0.5 if requests == QUICK else 4)
+    outcome = put_under_load(own_server.url(), requests, restart, 0.5 if requests == QUICK else 4)
     assert_all_adds_up(outcome, requests)
 
 
@@ -274,7 +245,7 @@ def test_full_disk_under_the_spool(
         connection.execute("alter table holds.observability_events drop constraint never")
         restaurant_ids = [restaurant.id for restaurant in make_restaurants(soak_id, QUICK)]
         findings = check_ledger(connection, load.told, restaurant_ids)
-        waiting = EventSpool(folder / "spool").depth()
+        waiting = default_spool(database_url).depth()
     finally:
         os.system(f"umount '{folder}'")
 

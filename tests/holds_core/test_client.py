@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 
 from holds_core import (
     AsyncHoldClient,
+    DatabaseConnectionError,
     HoldClient,
     HoldConflictError,
     HoldCutoffError,
@@ -19,8 +21,10 @@ from holds_core import (
     HoldNotFoundError,
     HoldRequestError,
     HoldRetryExhaustedError,
+    HoldsError,
     HoldUnavailableError,
     IdempotencyKeyReusedError,
+    SettingsError,
     find_hold_conflicts,
 )
 from holds_core.database.connections import connect
@@ -461,3 +465,62 @@ def test_replay_of_a_hold_that_is_over_says_so(
 
     again = client.place(request)
     assert (again.is_replay, again.status) == (True, "expired")
+
+
+def test_booking_that_asks_with_two_keys_holds_twice(client: HoldClient, make_request: MakeRequest) -> None:
+    """It never conflicts with itself; the table is free once both holds have ended, and others see one window."""
+    table, booking = uuid4(), uuid4()
+    first, second = (client.place(make_request(table, booking_id=booking)) for _ in range(2))
+    assert first.id != second.id
+
+    with pytest.raises(HoldConflictError) as refused:
+        client.place(make_request(table))
+    assert [window.table_id for window in refused.value.conflicts] == [table]
+    client.release(first.id)
+    with pytest.raises(HoldConflictError):
+        client.place(make_request(table))
+    client.release(second.id)
+    assert client.place(make_request(table)).status == "held"
+
+
+def test_refused_login_is_said_with_its_cause_and_without_its_password(database_url: str) -> None:
+    """By a client's first call, within its deadline, and at once by a connection; neither says more than it may."""
+    parts = urlsplit(database_url)
+    url = urlunsplit(parts._replace(netloc=f"{parts.username}:wr0ng-pass@{parts.hostname}:{parts.port}"))
+    with (
+        HoldClient.connect(url, deadline=timedelta(seconds=1)) as client,
+        pytest.raises(HoldUnavailableError, match=r"nothing has changed.*password authentication failed") as refused,
+    ):
+        client.confirm(uuid4())
+    with pytest.raises(DatabaseConnectionError, match="password authentication failed") as at_once:
+        connect(url)
+
+    assert isinstance(at_once.value, HoldsError)
+    assert isinstance(at_once.value.__cause__, psycopg.OperationalError)
+    for error in (refused.value, at_once.value):
+        assert "wr0ng-pass" not in "".join(traceback.format_exception(error))
+        assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["nonsense", "postgresql://me:s3c%zz@h/d", "postgresql://me:s3c@r@h/d", "postgresql://me:s3c/r@h/d"],
+    ids=["no URL", "not encoded", "with an @", "with a /"],
+)
+def test_address_that_cannot_be_read_is_not_repeated(url: str) -> None:
+    """One clear line, wherever it is given: what libpq says of it may quote the password."""
+
+    async def connect_async() -> None:
+        async with AsyncHoldClient.connect(url):
+            pytest.fail("it connects")
+
+    def connect_client() -> None:
+        with HoldClient.connect(url):
+            pytest.fail("it connects")
+
+    for opens in (lambda: connect(url), connect_client, lambda: asyncio.run(connect_async())):
+        with pytest.raises(SettingsError, match="address of the database must be a URL") as refused:
+            opens()
+        shown = "".join(traceback.format_exception(refused.value, limit=0))
+        assert url not in shown
+        assert "s3c" not in shown

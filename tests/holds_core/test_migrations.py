@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -78,3 +80,28 @@ def test_partitions_cover_the_retention_and_a_fortnight(connection: psycopg.Conn
 
     with pytest.raises(psycopg.errors.CheckViolation):
         connection.execute(insert, (today - timedelta(days=90, microseconds=1),))
+
+
+def test_whoever_migrates_may_act_as_a_reader(new_database: Callable[..., str]) -> None:
+    """As PostgreSQL 16 has it, who makes a role may grant it and not act as it; the views' readers do."""
+    url = new_database()
+    owner = f"owner_{uuid4().hex[:12]}"
+    parts = urlsplit(url)
+    own_url = urlunsplit(parts._replace(netloc=f"{owner}:x@{parts.netloc.rpartition('@')[2]}"))
+    with connect(url) as administrator:
+        name = administrator.info.dbname
+        admin = (
+            "admin true, inherit false, set false" if administrator.info.server_version >= 160000 else "admin option"
+        )
+        administrator.execute(f"create role {owner} login createrole password 'x'")
+        administrator.execute(f'alter database "{name}" owner to {owner}')
+        administrator.execute(f"grant analytics_reader to {owner} with {admin}")
+        try:
+            with connect(own_url) as connection:
+                migrate(connection, Environment.DEV)
+                connection.execute("set role analytics_reader")
+                assert connection.execute("select current_user").fetchone() == ("analytics_reader",)
+        finally:
+            administrator.execute(f"reassign owned by {owner} to current_user")
+            administrator.execute(f"drop owned by {owner}")
+            administrator.execute(f"drop role {owner}")

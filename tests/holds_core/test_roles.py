@@ -102,7 +102,9 @@ FUNCTIONS = {
         "move_table_hold",
         "record_event",
         "release_table_hold",
+        "restaurants_apart",
         "store_event",
+        "tend_event_partitions",
         "tend_flags",
     },
     "holds_operator": {
@@ -134,6 +136,7 @@ FUNCTIONS = {
         "maintenance_occurrences",
         "reject_flag_change",
         "request_flag_change",
+        "restaurants_apart",
         "review_flag_change",
         "roll_back_flag",
         "rollout_stages",

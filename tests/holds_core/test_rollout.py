@@ -19,6 +19,7 @@ from holds_core.enforcement import (
     enforcement_status,
     set_hold_conflict_rollout,
     set_restaurant_enforcement,
+    switch_restaurant_enforcement,
 )
 from holds_core.rollout import is_in_rollout, rollout_bucket
 from tests.holds_core.conftest import EVENING, MakeRequest, event_counts
@@ -99,7 +100,7 @@ def test_one_restaurant_can_differ_from_its_bucket(
     client.place(make_request(table))
     overlapping = client.place(make_request(table))
     assert not overlapping.is_enforced
-    assert "strict conflicts are off for some restaurants" in enforcement_problems(connection)
+    assert enforcement_problems(connection) == [f"strict conflicts are off for restaurant {restaurant_id}"]
 
     with pytest.raises(EnforcementError):
         set_restaurant_enforcement(connection, restaurant_id=restaurant_id, is_strict=None, reason="moved")
@@ -109,6 +110,30 @@ def test_one_restaurant_can_differ_from_its_bucket(
     set_restaurant_enforcement(connection, restaurant_id=restaurant_id, is_strict=True, reason="sure")
     set_hold_conflict_enforcement(connection, enabled=False, reason="kill switch")
     assert not client.place(make_request(table)).is_enforced
+
+
+def test_restaurants_that_differ_are_named_within_a_bound(connection: psycopg.Connection) -> None:
+    """Who, when and why is that of what is in force, not of what is asked for; those like the whole are left out."""
+    off = [uuid4() for _ in range(7)]
+    for restaurant in off[:-1]:
+        switch_restaurant_enforcement(connection, restaurant_id=restaurant, enabled=False, reason="moving")
+    set_restaurant_enforcement(connection, restaurant_id=off[-1], is_strict=False, reason="too small")
+    set_restaurant_enforcement(connection, restaurant_id=uuid4(), is_strict=True, reason="as all")
+
+    (problem,) = enforcement_problems(connection)
+    assert problem.startswith("strict conflicts are off for 7 restaurants: ")
+    assert (problem.count("-"), problem[-3:]) == (5 * 4, ", …")
+    status = enforcement_status(connection)
+    assert (status.is_enabled, status.is_everywhere, status.apart_count) == (True, False, 7)
+    assert [one.restaurant_id for one in status.restaurants_apart] == off[::-1]
+    assert [(one.is_killed, one.reason) for one in status.restaurants_apart] == [
+        (False, "too small"), *[(True, "moving")] * 6,
+    ]  # fmt: skip
+    assert {one.changed_by for one in status.restaurants_apart} == {connection.info.user}
+
+    set_hold_conflict_rollout(connection, percentage=0, reason="none")
+    (strict,) = enforcement_status(connection).restaurants_apart
+    assert (strict.is_strict, strict.reason) == (True, "as all")
 
 
 def test_grandfathered_overlap_is_promoted_when_it_ends(

@@ -64,3 +64,27 @@ def test_sweep_is_due_while_something_is_new(
         wait_for_earlier_transactions(connection)
         sweep_holds(connection, spool)
     assert not is_sweep_due(connection, spool)
+
+
+def test_days_without_a_partition_hold_up_nobody_and_a_sweep_makes_them(
+    client: HoldClient, connection: psycopg.Connection, make_request: MakeRequest, spool: EventSpool
+) -> None:
+    """The hold goes through, its event is quarantined; the application's own role mends both, and sweeps on."""
+    for (name,) in connection.execute(
+        "select inhrelid::regclass::text from pg_inherits where inhparent = 'holds.observability_events'::regclass"
+    ).fetchall():
+        connection.execute(f"drop table {name}")
+
+    assert client.place(make_request(uuid4())).is_event_recorded
+    assert connection.execute("select count(*) from holds.quarantined_events").fetchone() == (1,)
+    connection.execute("set role holds_app")
+    report = sweep_holds(connection, spool)
+    again = sweep_holds(connection, spool)
+    connection.execute("reset role")
+
+    assert (report.partitions, report.readmitted) == (15, 1)
+    assert (again.partitions, again.readmitted) == (0, 0)
+    assert connection.execute("select count(*) from holds.quarantined_events").fetchone() == (0,)
+    assert connection.execute(
+        "select count(*) from holds.observability_events where event_type = 'capacity.hold.created'"
+    ).fetchone() == (1,)

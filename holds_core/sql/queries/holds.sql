@@ -59,6 +59,9 @@ select holds.store_event(
 -- name: is_holds_strict_conflicts_enabled
 select holds.is_holds_strict_conflicts_enabled();
 
+-- name: tend_event_partitions
+select partitions_made, events_readmitted from holds.tend_event_partitions();
+
 -- name: set_hold_conflict_enforcement
 select holds.set_hold_conflict_enforcement(%(enabled)s, %(reason)s, %(on_overlap)s);
 
@@ -77,6 +80,10 @@ select holds.set_hold_rate_limit(%(max_holds)s, %(per_seconds)s, %(restaurant_id
 -- name: enforcement_status
 select *
 from holds.enforcement_status();
+
+-- name: restaurants_apart
+select *
+from holds.restaurants_apart(%(limit)s);
 
 -- name: detect_double_bookings
 select holds.detect_double_bookings();

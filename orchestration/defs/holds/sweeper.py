@@ -12,12 +12,12 @@ from orchestration.resources import DatabaseResource
 
 
 @dg.op(
-    description="Ends holds whose time is over, records new double bookings, drains this machine's event spool.",
+    description="Ends holds whose time is over, records new double bookings, drains what waits for this database.",
 )
 def sweep(context: dg.OpExecutionContext, database: DatabaseResource) -> None:
     """Sweep once; safe beside itself and beside whatever places holds."""
     with database.connect_in_step() as connection:
-        report = sweep_holds(connection, default_spool())
+        report = sweep_holds(connection, default_spool(database.url))
     context.add_output_metadata(asdict(report))
     if report.double_bookings:
         context.log.critical("%d new double bookings; see: holdwatch holds conflicts", report.double_bookings)
@@ -51,6 +51,6 @@ def sweep_holds_every_minute(
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for a run where there is something to do: a process of its own costs seconds, and looking costs nothing."""
     with database.connect() as connection:
-        if is_sweep_due(connection, default_spool()):
+        if is_sweep_due(connection, default_spool(database.url)):
             return dg.RunRequest()
     return dg.SkipReason("Nothing has expired, no hold is new, no event waits.")

@@ -6,7 +6,7 @@ import json
 import logging
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -14,10 +14,18 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from holds_core import Event, EventType
+from holds_core import Event, EventType, HoldClient
 from holds_core.database.connections import connect
 from holds_core.events.importer import import_file
-from holds_core.events.spool import REJECTED, WAITING, DrainReport, EventSpool, default_spool
+from holds_core.events.spool import (
+    REJECTED,
+    WAITING,
+    DrainReport,
+    EventSpool,
+    default_spool,
+    other_spools,
+    spool_root,
+)
 
 
 @pytest.fixture
@@ -226,14 +234,64 @@ def test_two_drains_at_once_share_the_work(
     assert len(stored(connection)) == 500
 
 
-def test_default_spool_is_where_the_system_keeps_state() -> None:
+def test_spools_are_where_the_system_keeps_state() -> None:
     """The variable first, then XDG's folder, then the home's; without any, a folder that nobody else made before."""
-    assert default_spool({"HOLDWATCH_SPOOL_DIRECTORY": "/a", "XDG_STATE_HOME": "/b"}).directory == Path("/a")
-    assert default_spool({"XDG_STATE_HOME": "/b", "HOME": "/c"}).directory == Path("/b/holdwatch/spool")
-    assert default_spool({"HOME": "/c"}).directory == Path("/c/.local/state/holdwatch/spool")
-    homeless = default_spool({}).directory
+    assert spool_root({"HOLDWATCH_SPOOL_DIRECTORY": "/a", "XDG_STATE_HOME": "/b"}) == Path("/a")
+    assert spool_root({"XDG_STATE_HOME": "/b", "HOME": "/c"}) == Path("/b/holdwatch/spool")
+    assert spool_root({"HOME": "/c"}) == Path("/c/.local/state/holdwatch/spool")
+    homeless = spool_root({})
     assert homeless.stat().st_mode & 0o777 == 0o700
-    assert homeless != default_spool({}).directory
+    assert homeless != spool_root({})
+
+
+def test_each_database_has_a_folder_without_a_secret_in_it() -> None:
+    """Whoever logs in, and however the address is written; two databases never share one."""
+
+    def folder(url: str | None, **environ: str) -> str:
+        return default_spool(url, {"HOLDWATCH_SPOOL_DIRECTORY": "/a", **environ}).directory.relative_to("/a").as_posix()
+
+    assert folder("postgresql://me:secret@db.example/bookings?sslmode=require") == "db.example_5432_bookings"
+    assert folder("host=db.example dbname=bookings user=you password=secret") == "db.example_5432_bookings"
+    assert folder("postgresql:///bookings", PGHOST="db.example", PGPORT="6543") == "db.example_6543_bookings"
+    assert folder("https://project.supabase.co/rest/v1/") == folder("https://project.supabase.co/rest/v1")
+    assert folder(None) == "unknown"
+    others = [
+        "postgresql://a/b", "postgresql://a:5433/b", "postgresql://a/c", "postgresql://a/B", "postgresql://a/b%2Fc",
+        "postgresql://a/b_c", "postgresql://a_5432_b/c", "postgresql://a/b_5432_c", "postgresql://a,b/c", "service=a",
+        f"postgresql://a/{'b' * 300}", f"postgresql://a/{'b' * 301}", "https://a/b", "postgresql://a/..",
+    ]  # fmt: skip
+    folders = [folder(url) for url in others]
+    assert len(set(folders)) == len(others)
+    assert all("/" not in name and ".." not in (name, name[-12:]) and len(name) < 120 for name in folders)
+    assert "secret" not in "".join(map(folder, ["postgresql://me:secret@a_b/c", "https://me:secret@a/b"]))
+
+
+def test_no_event_gets_into_another_database(
+    database_url: str,
+    new_database: Callable[..., str],
+    whole_template: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What waits for one database is drained by its own clients alone, whoever comes first."""
+    monkeypatch.setenv("HOLDWATCH_SPOOL_DIRECTORY", str(tmp_path))
+    other_url = new_database(whole_template)
+    urls = (database_url, other_url)
+    events = {url: Event(event_type="capacity.manual.validate", source=url[-20:]) for url in urls}
+    for url, event in events.items():
+        with connect(url) as connection:
+            connection.execute("alter table holds.observability_events rename to away")
+            with HoldClient.connect(url) as client:
+                assert client.record(event)
+            connection.execute("alter table holds.away rename to observability_events")
+    assert [spool.depth() for spool in other_spools(EventSpool(tmp_path))] == [1, 1]
+
+    for url in (other_url, database_url):
+        with HoldClient.connect(url):
+            pass  # its end drains
+        with connect(url) as connection:
+            assert [row[0] for row in stored(connection)] == [events[url].id]
+    assert other_spools(EventSpool(tmp_path)) == []
 
 
 @pytest.mark.parametrize(

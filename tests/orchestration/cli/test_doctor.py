@@ -27,7 +27,7 @@ from psycopg import sql
 from holds_core import Event
 from holds_core.database.connections import connect
 from holds_core.database.settings import Environment
-from holds_core.events.spool import WAITING, EventSpool
+from holds_core.events.spool import WAITING, EventSpool, default_spool
 from orchestration import dagster_instance
 from orchestration.doctor import Diagnosis, Limits, examine
 from tests.orchestration.cli.test_commands import Run, run
@@ -36,14 +36,14 @@ __all__ = ["run"]
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> EventSpool:
-    """A spool of this test's own."""
-    return EventSpool(tmp_path / "spool")
+def spool(database_url: str, tmp_path: Path) -> EventSpool:
+    """The database's spool, below a root of this test's own."""
+    return default_spool(database_url, {"HOLDWATCH_SPOOL_DIRECTORY": str(tmp_path / "spool")})
 
 
 def examined(run: Run, spool: EventSpool) -> tuple[int, dict[str, dict[str, Any]]]:
     """Run the doctor; return its exit status and the checks by name."""
-    done = run("doctor", "--json", HOLDWATCH_SPOOL_DIRECTORY=str(spool.directory))
+    done = run("doctor", "--json", HOLDWATCH_SPOOL_DIRECTORY=str(spool.directory.parent))
     return done.status, {check["check"]: check for check in done.json["checks"]}
 
 
@@ -54,13 +54,13 @@ def test_healthy_database_is_well(run: Run, spool: EventSpool) -> None:
     assert status == 0
     assert {"database", "schema", "environment", "enforcement", "double bookings", "event partitions"} <= checks.keys()
     assert checks["flags"]["state"] == "ok"
-    assert {check["state"] for check in checks.values()} <= {"ok", "warning"}
+    assert {check["state"] for check in checks.values()} <= {"ok", "warning", "not installed"}
     assert checks["event spool"]["state"] == "ok"
     assert "remedy" in checks["schema"]
     assert "holdwatch 0" in run("doctor").out
     # What stands in brackets is no markup of ours.
-    if checks["extra supabase"]["state"] == "warning":
-        assert "holdwatch[supabase]" in "".join(run("doctor", COLUMNS="300").out.split())
+    if checks["extra supabase"]["state"] == "not installed":
+        assert "[supabase]'" in "".join(run("doctor", COLUMNS="300").out.split())
 
 
 def test_each_fault_is_found_and_has_a_remedy(run: Run, spool: EventSpool, connection: psycopg.Connection) -> None:
@@ -110,13 +110,33 @@ def test_drain_brings_what_waits_to_the_database(run: Run, spool: EventSpool, co
     """From the console, and the second time there is nothing to do."""
     for _ in range(3):
         spool.append(Event(event_type="capacity.manual.validate", source="test"))
-    where = {"HOLDWATCH_SPOOL_DIRECTORY": str(spool.directory)}
+    where = {"HOLDWATCH_SPOOL_DIRECTORY": str(spool.directory.parent)}
 
     assert run("events", "drain", "--json", **where).json == {
         "directory": str(spool.directory), "drained": 3, "rejected": 0, "postponed": 0,
     }  # fmt: skip
     assert "0 events drained" in run("events", "drain", **where).out
     assert connection.execute("select count(*) from holds.observability_events").fetchone() == (3,)
+
+
+def test_events_of_an_older_release_are_brought_by_whoever_says_so(
+    run: Run, spool: EventSpool, connection: psycopg.Connection
+) -> None:
+    """They wait in the folder that was one for all databases: the doctor says so, and no drain takes them unasked."""
+    old = EventSpool(spool.directory.parent)
+    old.append(Event(event_type="capacity.manual.validate", source="test"))
+    where = {"HOLDWATCH_SPOOL_DIRECTORY": str(old.directory)}
+    _, checks = examined(run, spool)
+
+    assert checks["event spool"]["state"] == "ok"
+    assert f"1 events wait in {old.directory}, for another database" in checks["other events"]["found"]
+    assert checks["other events"]["remedy"].endswith(f"holdwatch events drain --spool {old.directory}")
+    assert run("events", "drain", "--json", **where).json["drained"] == 0
+    assert run("holds", "sweep", "--json", **where).json["drained"] == 0
+    assert run("events", "drain", "--spool", str(old.directory), **where).status == 0
+    assert connection.execute("select count(*) from holds.observability_events").fetchone() == (1,)
+    assert old.depth() == 0
+    assert run("events", "drain", "--spool", str(old.directory / "none")).status == 2
 
 
 def examined_here(url: str, monkeypatch: pytest.MonkeyPatch, limits: Limits | None = None) -> dict[str, Diagnosis]:
