@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -69,8 +70,20 @@ def _output_to(log: Path, on_event: Callable[[PipelineProgress], None]) -> Itera
         with redirect_stdout(out), redirect_stderr(err):
             on_event(progress)
 
+    # Logging holds on to the stream that it was given: what Dagster warns of would be between the lines for people.
+    handlers = [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is err
+    ]
     with log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        yield with_own_output
+        for handler in handlers:
+            handler.setStream(file)
+        try:
+            yield with_own_output
+        finally:
+            for handler in handlers:
+                handler.setStream(err)
 
 
 def _run(

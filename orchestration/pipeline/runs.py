@@ -142,7 +142,8 @@ def describe_check(evaluation: dg.AssetCheckEvaluation) -> str:
     for name in (OBSERVED, REMEDY, GUIDE):
         if name in evaluation.metadata:
             said += f". {str(evaluation.metadata[name].value).removesuffix('.')}"
-    return said
+    # A path that ends in a full stop is not found.
+    return said if GUIDE in evaluation.metadata else f"{said}."
 
 
 def step_error(event: dg.DagsterEvent) -> str:

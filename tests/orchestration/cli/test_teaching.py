@@ -51,7 +51,8 @@ RUN_HERE = (
 RUN_ELSEWHERE = {
     "by tests of what they start": {"demo", "up", "soak", "evidence", "db start", "db stop", "metrics serve"},
     "by tests with dbt, views or tools": {
-        "report", "pipeline run", "pipeline rebuild", "pipeline spark", "pipeline docs", "dashboards preview",
+        "report", "pipeline run", "pipeline rebuild", "pipeline spark", "pipeline docs",
+        "pipeline data-docs", "dashboards preview",
         "dashboards check", "dashboards push", "metrics push", "drill double-booking", "drill success-dip",
         "drill flag-contradiction", "drill kill-switch", "events generate", "events import", "events sync",
     },

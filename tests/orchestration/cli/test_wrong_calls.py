@@ -28,7 +28,7 @@ UNREACHABLE = "postgresql://someone:pa55word@127.0.0.1:1/none"
 
 ASKS_NO_DATABASE = {
     ("dashboards", "build"), ("dashboards", "check"), ("db", "url"), ("flags", "registry"), ("flags", "stale"),
-    ("pipeline", "spark"),
+    ("pipeline", "data-docs"), ("pipeline", "spark"),
 }  # fmt: skip
 """By their example; they may succeed whatever the URL is."""
 
