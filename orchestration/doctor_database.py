@@ -139,9 +139,16 @@ def _flags(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
         return Diagnosis("flags", State.WARNING, found, _MIGRATE)
     variables = read_variables(packaged_definitions())
     state = FlagState(snapshot.definitions, snapshot.environment, variables, snapshot.overrides)
+    today = datetime.now(UTC).date()
+    expired = [
+        f"{one.name} has expired ({one.expires})" for one in snapshot.definitions.values() if one.is_expired(today)
+    ]
     wrong = [*variables.problems, *(str(one) for one in find_contradictions(state))]
     if wrong:
         return Diagnosis("flags", State.WARNING, wrong[0], "Look into it: holdwatch flags audit")
+    if expired:
+        remedy = "Remove each, or look at it again and renew it: holdwatch flags stale"
+        return Diagnosis("flags", State.WARNING, "; ".join(expired), remedy)
     return Diagnosis("flags", State.OK, f"{len(snapshot.definitions)} flags; their trail of {verdict.entries} is whole")
 
 
