@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -122,6 +123,19 @@ def test_variables_that_set_nothing_are_said(flags: Desk) -> None:
         assert "HOLDWATCH_FLAG_SELECTOR_LOOKAHED names no flag; there are HOLDWATCH_FLAG_" in shown
         assert "HOLDWATCH_FLAG_SELECTOR_COMBINATIONS is not used: 'maybe' is not on, off" in shown
         assert len(flags(*arguments, "--json", **wrong).json["unused_variables"]) == 2
+
+
+def test_login_made_elsewhere_leads_on(flags: Desk, tmp_path: Path) -> None:
+    """Its file is gone: what --as says leads to db grant, what that says to a password, and that is enough."""
+    bob = flags.people["bob"]
+    (file,) = tmp_path.glob(f"logins/*/{bob}.holds_operator.url")
+    file.unlink()
+    refused = flags("list", person="bob")
+    assert (refused.status, f"make it with: holdwatch db grant holds_operator {bob}" in refused.err) == (1, True)
+    granted = flags.run("db", "grant", "holds_operator", bob)
+    assert f"give it a new one: holdwatch db grant holds_operator {bob} --new-password" in granted.out
+    assert "Its URL" in flags.run("db", "grant", "holds_operator", bob, "--new-password").out
+    assert flags("list", person="bob").status == 0
 
 
 @pytest.mark.parametrize(
