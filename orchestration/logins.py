@@ -103,15 +103,9 @@ def grant(
                 stale.unlink()
             password: str | None = _set_password(connection, "create role {} login password {}", person)
         else:
-            password = _known_password(folder.glob(f"{person}.*.url"))
-            siblings = [] if is_embedded else _files_of_siblings(folder, url, person)
-            if with_new_password or (password is None and is_embedded):
-                # Where it is not asked for: its files are gone, and nobody but this user has ever had them.
-                password = _set_password(connection, "alter role {} password {}", person)
-                for file in [*folder.glob(f"{person}.*.url"), *siblings]:
-                    _store(file, _with_login(file.read_text().strip(), f"{person}:{password}"))
-            elif password is None:
-                password = _known_password(file for file in siblings if _logs_in(file))
+            password = _password_of(
+                connection, url, person, is_embedded=is_embedded, with_new_password=with_new_password
+            )
         connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(person)))
         if role is Role.ANALYTICS_READER:
             # For the reason that connections.py gives.
@@ -180,6 +174,23 @@ def _set_password(connection: psycopg.Connection, statement: LiteralString, pers
     scrambled = connection.pgconn.encrypt_password(password.encode(), person.encode(), b"scram-sha-256").decode()
     connection.execute(sql.SQL(statement).format(sql.Identifier(person), sql.Literal(scrambled)))
     return password
+
+
+def _password_of(
+    connection: psycopg.Connection, url: str, person: str, *, is_embedded: bool, with_new_password: bool
+) -> str | None:
+    """Return the password of a login that exists: a new one, or the one that is known here; None where none is."""
+    folder = _folder(url, is_embedded=is_embedded)
+    own = [*folder.glob(f"{person}.*.url")]
+    siblings = [] if is_embedded else _files_of_siblings(folder, url, person)
+    known = _known_password(own)
+    # The embedded server's files are gone, and nobody but this user has ever had them.
+    if with_new_password or (known is None and is_embedded):
+        password = _set_password(connection, "alter role {} password {}", person)
+        for file in [*own, *siblings]:
+            _store(file, _with_login(file.read_text().strip(), f"{person}:{password}"))
+        return password
+    return known or _known_password(file for file in siblings if _logs_in(file))
 
 
 def _known_password(files: Iterable[Path]) -> str | None:

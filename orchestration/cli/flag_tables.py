@@ -8,10 +8,9 @@ from itertools import groupby
 from rich.table import Column, Table
 
 from holds_core.flags.changes import FlagChange
-from holds_core.flags.contradictions import VARIABLE_WITHOUT_EFFECT
-from holds_core.flags.loading import packaged_definitions
 from holds_core.flags.matrix import Row
 from holds_core.flags.prospects import Prospect
+from holds_core.flags.reports import broken_rules
 from holds_core.flags.trail import Entry
 from orchestration.cli.flag_words import DEFAULT, effect, evidence_in_short, moment, obstacles, state_of, what
 from orchestration.cli.output import results
@@ -44,18 +43,8 @@ def print_rows(rows: Sequence[Row]) -> None:
         print_table(table)
         if shown[-1].missing is not None:
             results.print(f"Only the defaults of {environment} are known: {shown[-1].missing}.")
-    for rule, because in _rules(rows).items():
+    for rule, because in broken_rules(rows).items():
         results.print(f"{rule}: {because}")
-
-
-def _rules(rows: Iterable[Row]) -> dict[str, str]:
-    """Return what the rules say that are broken: the table has their names."""
-    sentences = {rule.name: rule.because for one in packaged_definitions().values() for rule in one.rules}
-    sentences[VARIABLE_WITHOUT_EFFECT] = (
-        "a variable of this process says otherwise than the database, which alone decides."
-    )
-    broken = sorted({mark for row in rows for mark in row.unsafe})
-    return {mark: " ".join(sentences[mark].split()) for mark in broken if mark in sentences}
 
 
 def print_entries(entries: Sequence[Entry]) -> None:

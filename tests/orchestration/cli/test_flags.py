@@ -200,6 +200,7 @@ def test_audit_covers_databases_and_says_which_it_could_not_ask(
     assert "| `selector.combinations` | on (default) | on (overrides_unavailable) | off (override) |" in markdown
     assert "=1+1 \\| x" in markdown
     assert "- `holds.strictConflicts` in dev: variable-without-effect" in markdown
+    assert "- variable-without-effect: a variable says otherwise than the database" in markdown
 
     other = new_database(template)
     json_rows = flags("audit", "--json", "--database", f"staging={other}").json["flags"]
