@@ -117,6 +117,7 @@ $(NODE_DIR)/node_modules/.package-lock.json: $(NODE_DIR)/package-lock.json
 
 .PHONY: setup
 setup: $(VENV)/running ## Create the environment alone, in .venv/
+	@echo "Ready: $(BIN)/holdwatch"
 
 .PHONY: setup-dev
 setup-dev: $(VENV)/developing ## Create the environment with the tools for developing

@@ -45,6 +45,7 @@ class Limits:
         oldest_server: PostgreSQL's version, as its protocol writes it: 150000 is 15.
         newest_server: The first version that no test has seen.
         days_ahead: For which there are partitions; the pipeline makes those of a fortnight.
+        flag_notice: How long before it expires a flag is told of; it is due on the day.
         rollup_age: How old a refresh may be while events wait; it is due every five minutes.
         heartbeat_age: How old the last sign of Dagster's daemon may be; it gives one every half minute.
     """
@@ -53,5 +54,6 @@ class Limits:
     oldest_server: int = MINIMUM_SERVER_VERSION
     newest_server: int = 190000
     days_ahead: int = 2
+    flag_notice: timedelta = timedelta(0)
     rollup_age: timedelta = timedelta(minutes=30)
     heartbeat_age: timedelta = timedelta(minutes=5)

@@ -139,9 +139,14 @@ def _flags(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
         return Diagnosis("flags", State.WARNING, found, _MIGRATE)
     variables = read_variables(packaged_definitions())
     state = FlagState(snapshot.definitions, snapshot.environment, variables, snapshot.overrides)
+    due = (datetime.now(UTC) + limits.flag_notice).date()
+    expired = [f"{one.name} expires {one.expires}" for one in snapshot.definitions.values() if one.is_expired(due)]
     wrong = [*variables.problems, *(str(one) for one in find_contradictions(state))]
     if wrong:
         return Diagnosis("flags", State.WARNING, wrong[0], "Look into it: holdwatch flags audit")
+    if expired:
+        remedy = "Remove each, or look at it again and renew it: holdwatch flags stale"
+        return Diagnosis("flags", State.WARNING, "; ".join(expired), remedy)
     return Diagnosis("flags", State.OK, f"{len(snapshot.definitions)} flags; their trail of {verdict.entries} is whole")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
+from holds_core.database.connections import connect
 from holds_core.errors import HoldAccessError, HoldsError
 from holds_core.flags.actors import list_actors, set_actor
 from orchestration.paths import state_dir
@@ -61,8 +63,11 @@ def grant(
     is_embedded: bool = False,
     alias_of: str | None = None,
     is_service: bool = False,
+    with_new_password: bool = False,
 ) -> Grant:
     """Let a login have a role; make the login where there is none. Harmless to repeat: a known password stays.
+
+    A login is the whole server's: a password that is known for another database of the server is known for this one.
 
     An operator is also somebody who may ask for changes of flags and approve them.
 
@@ -75,6 +80,8 @@ def grant(
         alias_of: The person whose login it is, where that is not its name: whose other logins do not approve what this
             one asks for.
         is_service: Whether an operator's login is a service's, that acts for people and says for whom.
+        with_new_password: Whether a login that exists gets another password, also in the files of the server's other
+            databases; whoever has the old one cannot log in any more.
 
     Raises:
         LoginError: The name cannot be a login's, or this connection may not create roles.
@@ -92,14 +99,13 @@ def grant(
     try:
         if found is None:
             # Files of one that was dropped since hold a password that is no more.
-            for stale in folder.glob(f"{person}.*.url"):
+            for stale in [*folder.glob(f"{person}.*.url"), *_files_of_siblings(folder, url, person)]:
                 stale.unlink()
             password: str | None = _set_password(connection, "create role {} login password {}", person)
         else:
-            password = _known_password(folder, person)
-            if password is None and is_embedded:
-                # Its files are gone, and nobody but this user has ever had them.
-                password = _set_password(connection, "alter role {} password {}", person)
+            password = _password_of(
+                connection, url, person, is_embedded=is_embedded, with_new_password=with_new_password
+            )
         connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(person)))
         if role is Role.ANALYTICS_READER:
             # For the reason that connections.py gives.
@@ -140,7 +146,9 @@ def url_of_person(url: str, role: Role, person: str, *, is_embedded: bool = Fals
     """
     file = _folder(url, is_embedded=is_embedded) / f"{person}.{role}.url"
     if not file.exists():
-        raise LoginError(f"No login of {person} is known here; make it with: holdwatch db grant {role} {person}")
+        raise LoginError(
+            f"No login of {person} is known here for this database; make it with: holdwatch db grant {role} {person}"
+        )
     login, _, _ = urlsplit(file.read_text().strip()).netloc.rpartition("@")
     return _with_login(url, login)
 
@@ -168,18 +176,64 @@ def _set_password(connection: psycopg.Connection, statement: LiteralString, pers
     return password
 
 
-def _known_password(folder: Path, person: str) -> str | None:
-    for file in folder.glob(f"{person}.*.url"):
+def _password_of(
+    connection: psycopg.Connection, url: str, person: str, *, is_embedded: bool, with_new_password: bool
+) -> str | None:
+    """Return the password of a login that exists: a new one, or the one that is known here; None where none is."""
+    folder = _folder(url, is_embedded=is_embedded)
+    own = [*folder.glob(f"{person}.*.url")]
+    siblings = [] if is_embedded else _files_of_siblings(folder, url, person)
+    known = _known_password(own)
+    # The embedded server's files are gone, and nobody but this user has ever had them.
+    if with_new_password or (known is None and is_embedded):
+        password = _set_password(connection, "alter role {} password {}", person)
+        for file in [*own, *siblings]:
+            _store(file, _with_login(file.read_text().strip(), f"{person}:{password}"))
+        return password
+    return known or _known_password(file for file in siblings if _logs_in(file))
+
+
+def _known_password(files: Iterable[Path]) -> str | None:
+    for file in files:
         return urlsplit(file.read_text().strip()).password
     return None
 
 
+def _files_of_siblings(folder: Path, url: str, person: str) -> list[Path]:
+    """Return the files of a login for other databases of the same server, the newest first."""
+    server = _server(url)
+    files = [
+        file
+        for file in (state_dir() / "logins").glob(f"*/{person}.*.url")
+        if file.parent not in (folder, _embedded_folder()) and _server(file.read_text().strip()) == server
+    ]
+    return sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
+
+
+def _server(url: str) -> tuple[str | None, int]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or 5432
+
+
+def _logs_in(file: Path) -> bool:
+    """Tell whether a login still has the password of its file; it may have got another one elsewhere."""
+    try:
+        connect(file.read_text().strip()).close()
+    except (psycopg.OperationalError, HoldsError):
+        return False
+    return True
+
+
 def _folder(url: str, *, is_embedded: bool) -> Path:
     if is_embedded:
-        return state_dir() / "logins" / "embedded"
+        return _embedded_folder()
     parts = urlsplit(url)
     database = parts.path.removeprefix("/") or "postgres"
     return state_dir() / "logins" / re.sub(r"[^\w.-]", "_", f"{parts.hostname}_{parts.port or 5432}_{database}")
+
+
+def _embedded_folder() -> Path:
+    return state_dir() / "logins" / "embedded"
 
 
 def _with_login(url: str, login: str) -> str:
@@ -191,7 +245,12 @@ def _write(folder: Path, url: str, role: Role, person: str, password: str) -> Pa
     own = _with_login(url, f"{person}:{password}")  # neither has a character that a URL would read as its own
     path = folder / f"{person}.{role}.url"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return _store(path, own)
+
+
+def _store(path: Path, url: str) -> Path:
+    """Write a URL with its password, for this user's eyes alone."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(f"{own}\n")
+        file.write(f"{url}\n")
     return path

@@ -7,6 +7,7 @@ Who acts is the login of the connection; a service says for whom. Everything is 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -14,16 +15,19 @@ from typing import Any, Literal
 from uuid import UUID
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from holds_core.database.queries import query
 from holds_core.database.settings import Environment
-from holds_core.errors import FlagRequestError, raise_translated
+from holds_core.errors import FlagError, FlagRequestError, FlagStageError, FlagUnsafeError, raise_translated
 from holds_core.flags.contradictions import Contradiction
+from holds_core.flags.rollouts import naming_flag
 from holds_core.flags.values import FlagValue, Setting
 
 OnOverlap = Literal["refuse", "grandfather"]
 DEFAULT_EXPIRY = timedelta(days=7)
+_OF_CHANGE = re.compile(r"(holdwatch flags (?:edit|apply|withdraw|reject)) ID\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +121,12 @@ class Wish:
     evidence: Mapping[str, Any] | None = None
 
 
+def edit_command(change: FlagChange) -> str:
+    """Return how whoever asked for a change takes it up again."""
+    setting = "default" if change.setting is None else change.setting
+    return f'holdwatch flags edit {change.id} {setting} --reason "…"'
+
+
 class FlagChanges:
     """Changes of flags over one connection, whose login is who acts."""
 
@@ -136,7 +146,8 @@ class FlagChanges:
         """
         self.connection = connection
         self._acting_for = acting_for
-        self._variables = json.dumps({flag: setting.as_json() for flag, setting in (variables or {}).items()})
+        self.variables = dict(variables or {})
+        self._variables = json.dumps({flag: setting.as_json() for flag, setting in self.variables.items()})
 
     def request(
         self, flag: str, wish: Wish, *, environment: Environment | None = None, restaurant_id: UUID | None = None
@@ -278,7 +289,30 @@ class FlagChanges:
         }
 
     def _change(self, name: str, parameters: Mapping[str, Any]) -> FlagChange:
-        return _changes(self.connection, name, self._whole(parameters))[0]
+        try:
+            return _changes(self.connection, name, self._whole(parameters))[0]
+        except FlagError as error:
+            raise type(error)(self._mended(error, name, parameters)) from error
+
+    def _mended(self, error: FlagError, name: str, parameters: Mapping[str, Any]) -> str:
+        """Return what the database says, with the commands that it suggests as they are to be typed for this change."""
+        change_id = parameters.get("change_id")
+        said = _OF_CHANGE.sub(rf"\g<1> {change_id}", str(error)) if change_id is not None else str(error)
+        if isinstance(error, FlagStageError) and "flag" in parameters:
+            return naming_flag(said, parameters["flag"])
+        if change_id is None or self.connection.info.transaction_status is not TransactionStatus.IDLE:
+            return said
+        if isinstance(error, FlagStageError):
+            return naming_flag(said, self.show(change_id).flag)
+        if isinstance(error, FlagUnsafeError) and name in ("approve_flag_change", "apply_flag_change"):
+            change = self.show(change_id)
+            # Who approves cannot say why; the database's hint is for who asks.
+            return (
+                f"{said.partition('. Change the other flag first')[0]}. Change the other flag first; or "
+                f"{change.requested_by}, who asked for it, says why it is right all the same with: "
+                f'{edit_command(change)} --unsafe-because "…"'
+            )
+        return said
 
     def _whole(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return {**parameters, "acting_for": self._acting_for, "variables": self._variables}
@@ -316,7 +350,8 @@ def stored_contradictions(
 ) -> list[Contradiction]:
     """Return the unsafe combinations that are in force in an environment, as the database judges."""
     texts = json.dumps({flag: setting.as_json() for flag, setting in variables.items()})
-    rows = _rows(connection, "flag_contradictions", {"environment": environment, "variables": texts})
+    parameters = {"environment": environment, "variables": texts, "change": None}
+    rows = _rows(connection, "flag_contradictions", parameters)
     return [Contradiction(row["rule"], tuple(row["flags"]), row["because"], row["restaurant_id"]) for row in rows]
 
 

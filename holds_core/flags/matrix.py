@@ -18,13 +18,18 @@ from psycopg.rows import dict_row
 from holds_core.database.queries import query
 from holds_core.database.settings import Environment
 from holds_core.errors import raise_translated
+from holds_core.flags.changes import list_changes
 from holds_core.flags.contradictions import find_contradictions
 from holds_core.flags.evaluation import FlagState, Override, Reason
 from holds_core.flags.model import FlagDefinition
+from holds_core.flags.trail import read_trail
 from holds_core.flags.values import FlagValue, Setting
 from holds_core.flags.variables import Variables
 
 BREAK_GLASS = "break-glass"
+"""How the mark begins of what one person has set alone; then comes whether somebody has reviewed it."""
+_SETS = ("applied", "set directly", "found", "moved", "break-glass ended")
+"""What the trail calls that which sets what is in force beneath a break-glass change."""
 SET_DIRECTLY = "set directly, without approval"
 EXPIRED = "the flag has expired"
 
@@ -49,6 +54,8 @@ class StoredOverride:
         requested_by: Who asked for that.
         approved_by: Who approved it.
         reason: Why.
+        approved: What is in force again when the break-glass change ends; None: what is there with nothing set.
+        reviewed_by: Who has reviewed the break-glass change; None: nobody yet.
     """
 
     environment: str
@@ -66,6 +73,8 @@ class StoredOverride:
     requested_by: str | None
     approved_by: str | None
     reason: str | None
+    approved: Setting | None = None
+    reviewed_by: str | None = None
 
     @property
     def setting(self) -> Setting | None:
@@ -84,6 +93,11 @@ class StoredOverride:
         if self.approved_by is None:
             return f"{self.requested_by}, rolled back"
         return f"{self.requested_by}, approved by {self.approved_by}"
+
+    @property
+    def mark(self) -> str:
+        """What has to be said of a break-glass change, until it is over."""
+        return review_mark(self.change_id, self.reviewed_by)
 
     def as_override(self) -> Override:
         """Return what evaluation needs of it."""
@@ -130,6 +144,8 @@ class Row:
         why: The reason that was given.
         unsafe: The rules that it breaks, or why else it should not stay.
         note: Which stage of its rollout it is at, where it is not on for everybody; when it ends by itself.
+        comes_back: What is in force again when a break-glass change ends; None where none is in force.
+        ends_at: When that is, UTC.
         missing: Why there may be other overrides than those that are known; None where there are not.
     """
 
@@ -148,6 +164,15 @@ class Row:
     unsafe: tuple[str, ...]
     note: str | None
     missing: str | None
+    comes_back: str | None = None
+    ends_at: datetime | None = None
+
+
+def review_mark(change_id: int | None, reviewed_by: str | None) -> str:
+    """Say of a break-glass change whether somebody else has looked at it."""
+    if reviewed_by is None:
+        return f"{BREAK_GLASS}, not reviewed: flags review {change_id}"
+    return f"{BREAK_GLASS}, reviewed by {reviewed_by}"
 
 
 def read_overrides(connection: psycopg.Connection[Any], environment: Environment | None = None) -> list[StoredOverride]:
@@ -157,7 +182,25 @@ def read_overrides(connection: psycopg.Connection[Any], environment: Environment
             rows = cursor.execute(query("list_flag_overrides"), {"environment": environment}).fetchall()
     except psycopg.Error as error:
         raise_translated(error)
-    return [StoredOverride(**row) for row in rows]
+    found = [StoredOverride(**row) for row in rows]
+    if not any(one.is_break_glass for one in found):
+        return found
+    reviewed = {change.id: change.reviewed_by for change in list_changes(connection) if change.is_break_glass}
+    approved = {
+        (entry.environment, entry.flag, entry.restaurant_id): entry.to_setting
+        for entry in read_trail(connection)
+        if entry.action in _SETS
+    }
+    return [
+        replace(
+            one,
+            approved=approved.get((one.environment, one.flag, one.restaurant_id)),
+            reviewed_by=reviewed.get(one.change_id or 0),
+        )
+        if one.is_break_glass
+        else one
+        for one in found
+    ]
 
 
 def build_matrix(sources: Sequence[Source], today: date) -> list[Row]:
@@ -200,7 +243,8 @@ def _rows_of(source: Source, today: date) -> list[Row]:
             missing=source.missing,
         )
         stored = {override.restaurant_id: override for override in source.overrides if override.flag == name}
-        rows.append(general if None not in stored else _with_override(general, stored[None]))
+        default = variables.settings.get(name, definition.default[source.environment])
+        rows.append(general if None not in stored else _with_override(general, stored[None], f"default {default}"))
         for restaurant_id, override in stored.items():
             if restaurant_id is None:
                 continue
@@ -214,7 +258,7 @@ def _rows_of(source: Source, today: date) -> list[Row]:
                 reason=evaluation.reason,
                 unsafe=tuple(marks.get((name, restaurant_id), ())),
             )
-            rows.append(_with_override(own, override))
+            rows.append(_with_override(own, override, "what the environment has"))
     return rows
 
 
@@ -227,13 +271,16 @@ def _stage(definition: FlagDefinition, environment: Environment, setting: Settin
     return f"stage {reached} of {len(stages)} ({' → '.join(f'{stage} %' for stage in stages)})"
 
 
-def _with_override(row: Row, stored: StoredOverride) -> Row:
+def _with_override(row: Row, stored: StoredOverride, nothing_set: str) -> Row:
     unsafe = row.unsafe
     if stored.is_break_glass:
-        unsafe = (*unsafe, BREAK_GLASS)
+        unsafe = (*unsafe, stored.mark)
     elif stored.change_id is None and stored.setting is not None:
         unsafe = (*unsafe, SET_DIRECTLY)
-    note = None if stored.ends_at is None else f"ends {stored.ends_at:%Y-%m-%d %H:%M} UTC"
+    comes_back = note = None
+    if stored.ends_at is not None:
+        comes_back = nothing_set if stored.approved is None else f"approved {stored.approved}"
+        note = f"ends {stored.ends_at:%Y-%m-%d %H:%M} UTC, then {comes_back}"
     return replace(
         row,
         override=None if stored.setting is None else str(stored.setting),
@@ -243,4 +290,6 @@ def _with_override(row: Row, stored: StoredOverride) -> Row:
         why=stored.reason,
         unsafe=unsafe,
         note="; ".join(part for part in (row.note, note) if part) or None,
+        comes_back=comes_back,
+        ends_at=stored.ends_at,
     )

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from holds_core.database.settings import Environment
+from holds_core.flags.contradictions import VARIABLE_WITHOUT_EFFECT
+from holds_core.flags.loading import packaged_definitions
 from holds_core.flags.matrix import Row
 
 _COLUMNS = (
@@ -76,7 +78,17 @@ def as_markdown(rows: Sequence[Row], at: datetime) -> str:
     unsafe = [row for row in rows if row.unsafe]
     lines += ["", "## Unsafe, or to be looked at", ""]
     lines += [f"- {_place(row)}: {_text('; '.join(row.unsafe))}" for row in unsafe] or ["Nothing."]
+    if sentences := broken_rules(rows):
+        lines += ["", *(f"- {_text(rule)}: {_text(because)}" for rule, because in sentences.items())]
     return "\n".join(lines) + "\n"
+
+
+def broken_rules(rows: Iterable[Row]) -> dict[str, str]:
+    """Return what harm comes of each rule that is broken, by the rule's name: a row has the name alone."""
+    sentences = {rule.name: rule.because for one in packaged_definitions().values() for rule in one.rules}
+    sentences[VARIABLE_WITHOUT_EFFECT] = "a variable says otherwise than the database, which alone decides."
+    broken = sorted({mark for row in rows for mark in row.unsafe})
+    return {mark: " ".join(sentences[mark].split()) for mark in broken if mark in sentences}
 
 
 def _details(rows: Sequence[Row]) -> list[str]:

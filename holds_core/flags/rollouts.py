@@ -7,6 +7,7 @@ guardrails hold, and only then, whoever asks and however. They are measured by `
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,16 @@ from psycopg.rows import tuple_row
 from holds_core.database.queries import query
 from holds_core.database.settings import Environment
 from holds_core.errors import raise_translated
+
+_COMMAND = re.compile(r"holdwatch rollout (?:status|start|advance|roll-back|cohort)\b(?! --flag)")
+
+
+def naming_flag(text: str, flag: str) -> str:
+    """Return what the database says of a rollout, with the flag named in each command that it suggests.
+
+    Without, ``holdwatch rollout`` acts on the strict conflicts, whichever flag it was asked about.
+    """
+    return _COMMAND.sub(rf"\g<0> --flag {flag}", text)
 
 
 class GuardrailVerdict(StrEnum):
@@ -150,7 +161,7 @@ class RolloutStatus:
             is_running=data["is_running"],
             verdict=data["verdict"],
             guardrails=tuple(JudgedGuardrail.from_json(one) for one in data["guardrails"]),
-            missing=tuple(data["missing"]),
+            missing=tuple(naming_flag(one, data["flag"]) for one in data["missing"]),
             cohort_count=data["cohort_count"],
             waiting_change=data.get("waiting_change"),
             judged_at=_time(data["judged_at"]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -40,7 +40,7 @@ class Entry:
         revision: At which revision of it.
         person: For whom it counts; None where a login is nobody's, or nobody was there.
         login: Who was logged in: another login of that person, or a service that acts for them.
-        from_setting: What was set before; None: nothing.
+        from_setting: What was set before; None: nothing. Of a review: before the change that it is of.
         to_setting: What is, or was to be, set.
         reason: Why.
         details: What else there is to say.
@@ -87,7 +87,27 @@ def read_trail(connection: psycopg.Connection[Any], after: int = 0) -> list[Entr
             rows = cursor.execute(query("list_flag_audit"), {"after": after}).fetchall()
     except psycopg.Error as error:
         raise_translated(error)
-    return [_entry_from(row) for row in rows]
+    return [*_with_reviews([_entry_from(row) for row in rows])]
+
+
+def _with_reviews(entries: list[Entry]) -> Iterator[Entry]:
+    """Give each review what its change has changed from, which the database does not repeat there."""
+    before = {entry.change_id: entry.from_setting for entry in entries if entry.action == "break-glass"}
+    for entry in entries:
+        yield replace(entry, from_setting=before.get(entry.change_id)) if entry.action == "reviewed" else entry
+
+
+def last_rollback(entries: list[Entry], flag: str, environment: str) -> Entry | None:
+    """Return the rollback that has brought a flag to where it is; None where it came there otherwise."""
+    sets = [
+        entry
+        for entry in entries
+        if (entry.flag, entry.environment, entry.restaurant_id) == (flag, environment, None)
+        and entry.action in ("rolled back", "applied", "set directly", "moved", "break-glass")
+    ]
+    # What takes a stage back is also applied, in the same moment and under the same number.
+    newest = [entry for entry in sets[-2:] if entry.change_id == sets[-1].change_id]
+    return next((entry for entry in newest if entry.action == "rolled back"), None)
 
 
 def verify_trail(connection: psycopg.Connection[Any], anchor: tuple[int, str] | None = None) -> Verdict:

@@ -86,6 +86,8 @@ def parse_setting(given: object, flag_type: FlagType) -> Setting:
             if (share := _PERCENTAGE.fullmatch(text)) and int(share[1]) <= 100:
                 percentage = int(share[1])
                 return Setting(percentage > 0, percentage if 0 < percentage < 100 else None)
+            if text.endswith("%"):
+                raise ValueError(f"{given!r} is no percentage: that is a whole number from 0 to 100, such as 30%")
             raise ValueError(f"{given!r} is not on, off or a percentage such as 30%")
         case FlagType.INTEGER:
             if re.fullmatch(r"-?\d{1,9}", text):

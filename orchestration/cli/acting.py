@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,10 +14,11 @@ import typer
 from holds_core.database.connections import connect
 from holds_core.database.migrations import has_schema, require_schema
 from holds_core.database.settings import Environment, Settings
-from holds_core.errors import FlagAccessError, MigrationError
+from holds_core.errors import FlagAccessError, MigrationError, SettingsError
 from holds_core.flags.changes import FlagChanges
 from holds_core.flags.loading import packaged_definitions
 from holds_core.flags.snapshot import read_snapshot
+from holds_core.flags.values import Setting
 from holds_core.flags.variables import Variables, read_variables
 from orchestration.cli.progress import open_existing_database, working
 from orchestration.logins import Role, url_of_person
@@ -52,6 +53,11 @@ class Desk:
     process_environment: Environment
     variables: Variables
 
+    @property
+    def own_settings(self) -> Mapping[str, Setting]:
+        """What the variables set, where this process is of the environment that the database serves."""
+        return self.variables.settings if self.process_environment == self.environment else {}
+
 
 @contextmanager
 def reading(person: str | None) -> Iterator[Desk]:
@@ -78,10 +84,7 @@ def acting(person: str | None, acting_for: str | None) -> Iterator[FlagChanges]:
             "Say who you are: --as PERSON. Who has no login yet gets one by: holdwatch db grant holds_operator PERSON"
         )
     with _at_desk(person) as desk:
-        # A variable of this process counts where the process is of the environment that the database serves.
-        is_here = desk.process_environment == desk.environment
-        variables = desk.variables.settings if is_here else {}
-        yield FlagChanges(desk.connection, acting_for=acting_for, variables=variables)
+        yield FlagChanges(desk.connection, acting_for=acting_for, variables=desk.own_settings)
 
 
 @contextmanager
@@ -123,9 +126,29 @@ def named_database(text: str, option: str) -> tuple[Environment, str]:
     """
     name, _, url = text.partition("=")
     if name not in [*Environment] or not url:
-        known = ", ".join(Environment)
-        raise typer.BadParameter(f"{name!r} is not ENV=URL, with ENV one of {known}", param_hint=option)
-    return Environment(name), url
+        raise typer.BadParameter(
+            f"it is ENV=URL, with ENV one of {', '.join(Environment)}: begin it with the environment, for example "
+            f"{option} staging=postgresql://… (what was given is not repeated: it may hold a password)",
+            param_hint=option,
+        )
+    return Environment(name), checked_url(url, option)
+
+
+def checked_url(url: str, option: str) -> str:
+    """Return a database's URL as it is, where libpq can read it: its own complaints quote what it cannot.
+
+    Raises:
+        BadParameter: It cannot; the message does not repeat it, since it may hold a password.
+    """
+    try:
+        Settings.from_environ({"HOLDWATCH_DATABASE_URL": url})
+    except SettingsError:
+        raise typer.BadParameter(
+            "the URL must be one such as postgresql://user:password@host:5432/database, with special characters in the "
+            "password percent-encoded (what was given is not repeated: it may hold one)",
+            param_hint=option,
+        ) from None
+    return url
 
 
 def _require_schema(connection: psycopg.Connection[Any]) -> None:

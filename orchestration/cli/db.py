@@ -142,11 +142,18 @@ def grant(
     service: Annotated[
         bool, typer.Option("--service", help="An operator that acts for people, and says for whom with --for.")
     ] = False,
+    new_password: Annotated[
+        bool,
+        typer.Option(
+            "--new-password", help="For a login that exists: the old password is void, wherever it is in use."
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Let PERSON log in with a role and no more; a new login's password goes to a file that only you can read.
 
-    Harmless to repeat; a login that exists keeps its password. To take it back, in psql: drop role PERSON.
+    Harmless to repeat; a login that exists keeps its password. It is the whole server's: where its file for another
+    database of the server is here, this database gets one too. To take it back, in psql: drop role PERSON.
 
     A holds_operator may ask for changes of flags and approve those of others: holdwatch flags request … --as PERSON
 
@@ -165,13 +172,17 @@ def grant(
             is_embedded=database.is_embedded,
             alias_of=alias_of,
             is_service=service,
+            with_new_password=new_password,
         )
     if json:
         print_json({"person": person, "role": role, "file": None if granted.file is None else str(granted.file)})
         return
     typer.echo(f"{person} has the role {role}.")
     if granted.file is None:
-        typer.echo("The login was there before, made elsewhere; its password is as it was.")
+        typer.echo(
+            "The login was there before, made elsewhere; its password is as it was, and not known here. To use it with "
+            f"--as, give it a new one: holdwatch db grant {role} {person} --new-password"
+        )
     else:
         typer.echo(f'Its URL, password included, is in {granted.file}: psql "$(cat {granted.file})"')
 

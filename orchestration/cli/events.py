@@ -34,6 +34,7 @@ from holds_core.events.record import Event, record_event
 from holds_core.events.spool import REJECTED, EventSpool, default_spool
 from holds_core.events.sync import SyncReport, sync_events
 from holds_core.events.types import EventType
+from orchestration.cli.acting import checked_url
 from orchestration.cli.import_notices import notice_sentences
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.cli.progress import open_database, open_existing_database, working
@@ -179,6 +180,7 @@ def sync(
 
     Example: holdwatch events sync --from postgresql://reader@db.example/postgres --table public.observability_events
     """
+    checked_url(source, "--from")
     with open_database() as database, connect(database.url) as connection, _syncing() as on_progress:
         report = sync_events(
             connection,

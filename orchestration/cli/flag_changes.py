@@ -8,11 +8,12 @@ from uuid import UUID
 import typer
 
 from holds_core.database.settings import Environment
-from holds_core.flags.changes import FlagChange, OnOverlap, Wish
+from holds_core.flags.changes import FlagChange, FlagChanges, OnOverlap, Wish, list_changes
+from holds_core.flags.prospects import Prospect, is_open, read_prospects, setting_in_force
 from orchestration.cli import completion
 from orchestration.cli.acting import AsOption, ForOption, acting
 from orchestration.cli.durations import read_duration
-from orchestration.cli.flag_words import as_object, in_full, moment, read_setting, what
+from orchestration.cli.flag_words import as_object, in_full, moment, place_of, read_setting, what
 from orchestration.cli.output import JsonOption, print_json
 from orchestration.cli.tables import print_facts
 
@@ -77,10 +78,13 @@ def request(
     )
     with acting(person, acting_for) as changes:
         change = changes.request(flag, wish, environment=environment, restaurant_id=restaurant)
-    _say(change, f"Change {change.id} is requested: {what(change)}. Nothing has changed yet.", json=json)
-    if not json:
-        typer.echo(f"Somebody else approves it with: holdwatch flags approve {change.id} --as PERSON")
-        typer.echo(f"It expires {moment(change.expires_at)}.")
+        same = [one for one in list_changes(changes.connection, flag=flag) if _asks_the_same(one, change)]
+    if json:
+        print_json(as_object(change))
+        return
+    say_requested(change)
+    for one in same:
+        typer.echo(f"{one.requested_by} asked for the same before: holdwatch flags pending {one.id}")
 
 
 def edit(
@@ -111,7 +115,8 @@ def edit(
             expires_in=duration,
         )
         change = changes.edit(change_id, known.revision, wish)
-    _say(change, f"Change {change.id} is at revision {change.revision}: {what(change)}.", json=json)
+    void = f" The approval by {known.approved_by} is void." if known.approved_by is not None else ""
+    _say(change, f"Change {change.id} is at revision {change.revision}: {what(change)}.{void}", json=json)
 
 
 def approve(
@@ -135,7 +140,7 @@ def approve(
     with acting(person, acting_for) as changes:
         shown = changes.show(change_id)
         if not json:
-            print_facts(in_full(shown))
+            print_facts(in_full(shown, prospect_of(changes, shown)))
         change = changes.approve(change_id, shown.revision if revision is None else revision, remark, apply=not later)
     done = "is approved; put it into force with: holdwatch flags apply" if later else "is in force:"
     _say(change, f"Change {change.id} {done} {change.id if later else what(change)}.", json=json)
@@ -187,7 +192,11 @@ def withdraw(
     """
     with acting(person, acting_for) as changes:
         change = changes.withdraw(change_id, reason)
-    _say(change, f"Change {change.id} is {change.state}.", json=json)
+        again = ""
+        if change.is_break_glass:
+            now = setting_in_force(changes.connection, change.environment, change.flag, change.restaurant_id)
+            again = f": {place_of(change)} is {now} again"
+    _say(change, f"Change {change.id} is {change.state}{again}.", json=json)
 
 
 def break_glass(
@@ -240,6 +249,27 @@ def add_to(app: typer.Typer) -> None:
     """Make these the app's commands."""
     for command in (request, edit, approve, apply, reject, withdraw, break_glass, review):
         app.command(command.__name__.replace("_", "-"))(command)
+
+
+def say_requested(change: FlagChange) -> None:
+    """Say that a change is asked for, who approves it, and until when."""
+    typer.echo(f"Change {change.id} is requested: {what(change)}. Nothing has changed yet.")
+    typer.echo(f"Somebody else approves it with: holdwatch flags approve {change.id} --as PERSON")
+    typer.echo(f"It expires {moment(change.expires_at)}.")
+
+
+def prospect_of(changes: FlagChanges, change: FlagChange) -> Prospect | None:
+    """Return what a change would do now; None where it is not open any more."""
+    return read_prospects(changes.connection, [change], changes.variables).get(change.id)
+
+
+def _asks_the_same(one: FlagChange, change: FlagChange) -> bool:
+    return (
+        is_open(one)
+        and one.id != change.id
+        and (one.environment, one.restaurant_id, one.setting)
+        == (change.environment, change.restaurant_id, change.setting)
+    )
 
 
 def _say(change: FlagChange, text: str, *, json: bool) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from rich.table import Column, Table
 
 from holds_core.flags.changes import FlagChange
 from holds_core.flags.matrix import Row
+from holds_core.flags.prospects import Prospect
+from holds_core.flags.reports import broken_rules
 from holds_core.flags.trail import Entry
-from orchestration.cli.flag_words import DEFAULT, evidence_in_short, moment, what
+from orchestration.cli.flag_words import DEFAULT, effect, evidence_in_short, moment, obstacles, state_of, what
 from orchestration.cli.output import results
 from orchestration.cli.tables import print_table
 
@@ -28,16 +30,21 @@ def print_rows(rows: Sequence[Row]) -> None:
         for row in shown:
             whom = "" if row.restaurant_id is None else f"\n{row.restaurant_id}"
             said = {"default": row.default, "variable": row.variable, "override": row.override}
+            layers = [f"{layer} {setting}" for layer, setting in said.items() if setting]
+            if row.comes_back is not None:
+                layers[-1] = f"break glass {row.override} / {row.comes_back} (again from {moment(row.ends_at)})"
             marks = "\n".join([*row.unsafe, *([row.note] if row.note else [])])
             table.add_row(
                 f"{row.flag}{whom}", row.effective, row.reason.replace("_", " "),
-                "\n".join(f"{layer} {setting}" for layer, setting in said.items() if setting),
+                "\n".join(layers),
                 *(["\n".join(part for part in (moment(row.since), row.by) if part) or "-"] if is_set else []),
                 *([marks or "-"] if has_marks else []), style="red" if row.unsafe else None,
             )  # fmt: skip
         print_table(table)
         if shown[-1].missing is not None:
             results.print(f"Only the defaults of {environment} are known: {shown[-1].missing}.")
+    for rule, because in broken_rules(rows).items():
+        results.print(f"{rule}: {because}")
 
 
 def print_entries(entries: Sequence[Entry]) -> None:
@@ -63,15 +70,19 @@ def print_entries(entries: Sequence[Entry]) -> None:
     print_table(table)
 
 
-def print_changes(changes: Iterable[FlagChange]) -> None:
-    """Print changes; in red those that one person has made alone."""
+def print_changes(changes: Iterable[FlagChange], prospects: Mapping[int, Prospect]) -> None:
+    """Print changes, with what the open ones would do; in red those to look at twice."""
     columns = (Column("change", no_wrap=True), Column("what, and why"), "asked for by", "until")
     table = Table(*columns)
     for change in changes:
-        state = f"{change.state}, break-glass" if change.is_break_glass else change.state
+        prospect = prospects.get(change.id)
+        taken = None if prospect is None else effect(change, prospect)
+        against = [] if prospect is None else obstacles(change, prospect)
+        lines = [what(change, prospect), *([f"EFFECT: {taken}"] if taken else []), *against]
         why = change.reason if change.unsafe_because is None else f"{change.reason} (UNSAFE: {change.unsafe_because})"
+        state = "\n".join(state_of(change).split(", "))
         table.add_row(
-            f"{change.id}, revision {change.revision}\n{state}", f"{what(change)}\n{why}", change.requested_by,
-            moment(change.expires_at), style="red" if change.is_break_glass else None,
+            f"{change.id}, revision {change.revision}\n{state}", "\n".join([*lines, why]), change.requested_by,
+            moment(change.expires_at), style="red" if change.is_break_glass or taken or against else None,
         )  # fmt: skip
     print_table(table)

@@ -8,9 +8,12 @@ from typing import Any
 
 import typer
 
-from holds_core.flags.changes import FlagChange
+from holds_core.flags.changes import FlagChange, edit_command
+from holds_core.flags.evaluation import Reason
 from holds_core.flags.loading import packaged_definitions
-from holds_core.flags.model import FlagDefinition, Measure
+from holds_core.flags.matrix import review_mark
+from holds_core.flags.model import Flag, FlagDefinition, Measure
+from holds_core.flags.prospects import Prospect, is_open
 from holds_core.flags.rollouts import GuardrailSpan, GuardrailVerdict, JudgedGuardrail, RolloutStatus
 from holds_core.flags.values import Setting, parse_setting
 from orchestration.cli.suggestions import closest, meant
@@ -61,22 +64,79 @@ def moment(at: datetime | None) -> str:
     return "-" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def what(change: FlagChange) -> str:
-    """Write what a change does: the flag, where, and to what."""
+def place_of(change: FlagChange) -> str:
+    """Write what a change is about: the flag, and where."""
     whom = "" if change.restaurant_id is None else f" for restaurant {change.restaurant_id}"
-    return f"{change.flag} in {change.environment}{whom}: {change.setting or DEFAULT}"
+    return f"{change.flag} in {change.environment}{whom}"
 
 
-def as_object(change: FlagChange) -> dict[str, object]:
-    """Return a change for JSON."""
-    return vars(change) | {"setting": None if change.setting is None else str(change.setting)}
+def what(change: FlagChange, prospect: Prospect | None = None) -> str:
+    """Write what a change does: the flag, where, from what is in force now (where that is known), and to what."""
+    if prospect is None:
+        return f"{place_of(change)}: {change.setting or DEFAULT}"
+    layer = {Reason.KILL_SWITCH: " (kill switch)", Reason.BREAK_GLASS: " (break-glass)"}.get(prospect.reason, "")
+    to = change.setting or f"{DEFAULT} ({prospect.default})"
+    stays = ", once the kill switch is taken back" if prospect.is_killed else ""
+    return f"{place_of(change)}: {prospect.before}{layer} → {to}{stays}"
 
 
-def in_full(change: FlagChange) -> list[tuple[str, str]]:
-    """Return everything about a change that a person decides by."""
+def effect(change: FlagChange, prospect: Prospect) -> str | None:
+    """Write what a change takes away from guests; None where it takes nothing."""
+    fall = prospect.before.level - prospect.after.level
+    if change.flag != Flag.STRICT_CONFLICTS or fall <= 0:
+        return None
+    if change.restaurant_id is not None:
+        whom = "this restaurant"
+    elif fall >= 100 or (prospect.before.level >= 100 and prospect.has_cohort):
+        whom = "up to all restaurants"
+    else:
+        whom = f"up to {fall:.0f} % of the restaurants"
+    return f"overlapping holds will no longer be refused for {whom}"
+
+
+def obstacles(change: FlagChange, prospect: Prospect) -> list[str]:
+    """Write why a change cannot be approved as it is, and what helps; nothing where it can."""
+    command = edit_command(change)
+    found = []
+    if prospect.is_out_of_date:
+        found.append(f"OUT OF DATE: the flag has changed since; whoever asked takes it up again with: {command}")
+    if prospect.unsafe and change.unsafe_because is None:
+        rules = ", ".join(dict.fromkeys(one.rule for one in prospect.unsafe))
+        found.append(f'would be UNSAFE: {rules}; whoever asked says why it is right: {command} --unsafe-because "…"')
+    return found
+
+
+def state_of(change: FlagChange) -> str:
+    """Write how far a change has come; of a break-glass one, whether somebody else has looked at it."""
+    if not change.is_break_glass:
+        return change.state
+    return f"{change.state}, {review_mark(change.id, change.reviewed_by)}"
+
+
+def as_object(change: FlagChange, prospect: Prospect | None = None) -> dict[str, object]:
+    """Return a change for JSON; with what it would do now, where that is known."""
+    found = vars(change) | {"setting": None if change.setting is None else str(change.setting)}
+    if prospect is None:
+        return found
+    return found | {
+        "in_force": str(prospect.before),
+        "effect": effect(change, prospect),
+        "is_out_of_date": prospect.is_out_of_date,
+        "unsafe": list(dict.fromkeys(one.rule for one in prospect.unsafe)),
+    }
+
+
+def in_full(change: FlagChange, prospect: Prospect | None = None) -> list[tuple[str, str]]:
+    """Return everything about a change that a person decides by.
+
+    Args:
+        change: The change.
+        prospect: What it would do now, where it is open.
+    """
     rows = [
-        ("change", f"{change.id}, revision {change.revision}, {change.state}"),
-        ("what", what(change)),
+        ("change", f"{change.id}, revision {change.revision}, {state_of(change)}"),
+        ("what", what(change, prospect)),
+        *(_weighed(change, prospect) if prospect is not None else []),
         ("why", change.reason),
         ("asked for by", f"{_who(change.requested_by, change.requested_login)}, {moment(change.requested_at)}"),
     ]
@@ -84,7 +144,7 @@ def in_full(change: FlagChange) -> list[tuple[str, str]]:
         rows.append(("rolled back", "to the stage before; needs no approval"))
     if change.is_break_glass:
         rows.append(("break-glass", f"by one person alone; ends {moment(change.expires_at)}"))
-    elif change.state in ("requested", "approved"):
+    elif is_open(change):
         rows.append(("expires", moment(change.expires_at)))
     if change.unsafe_because is not None:
         rows.append(("UNSAFE, because", change.unsafe_because))
@@ -100,6 +160,16 @@ def in_full(change: FlagChange) -> list[tuple[str, str]]:
     if change.remark is not None:
         rows.append(("remark", change.remark))
     return rows
+
+
+def _weighed(change: FlagChange, prospect: Prospect) -> Iterator[tuple[str, str]]:
+    """Write what speaks against a change, and what it takes away."""
+    if (taken := effect(change, prospect)) is not None:
+        yield "EFFECT", taken
+    for obstacle in obstacles(change, prospect):
+        yield "NOT YET", obstacle
+    for rule in dict.fromkeys((one.rule, ", ".join(one.flags), one.because) for one in prospect.unsafe):
+        yield "UNSAFE", "{} ({}): {}".format(*rule)
 
 
 def guardrail_words(guardrail: JudgedGuardrail) -> tuple[str, str, str, str]:

@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from holds_core.database.connections import connect
-from holds_core.errors import HoldsError
-from holds_core.flags.actors import list_actors, set_actor
 from holds_core.flags.changes import FlagChanges, list_changes, tend_flags
-from holds_core.flags.loading import packaged_definitions
-from holds_core.flags.matrix import Row, build_matrix
+from holds_core.flags.matrix import Row, StoredOverride, build_matrix, read_overrides
 from holds_core.flags.model import FlagDefinition
+from holds_core.flags.prospects import read_prospects
 from holds_core.flags.registry import rollout_text
 from holds_core.flags.reports import as_csv, as_markdown, as_object
 from holds_core.flags.trail import Entry, read_trail, verify_trail
-from orchestration.cli import completion, flag_changes
+from orchestration.cli import completion, flag_actors, flag_changes, flag_registry
 from orchestration.cli.acting import AsOption, Desk, named_database, reading
 from orchestration.cli.flag_tables import print_changes, print_entries, print_rows
 from orchestration.cli.flag_words import as_object as change_object
-from orchestration.cli.flag_words import definition_named, in_full, moment, what
+from orchestration.cli.flag_words import definition_named, in_full, moment
 from orchestration.cli.output import JsonOption, notes, print_json, results, say_left_out
-from orchestration.cli.progress import open_existing_database
-from orchestration.cli.tables import print_facts, print_table
-from orchestration.flag_sources import (
-    REGISTRY,
-    all_sources,
-    has_registry,
-    is_registry_current,
-    own_source,
-    registry_page,
-    write_registry,
-)
-from orchestration.paths import PROJECT_ROOT
+from orchestration.cli.tables import print_facts
+from orchestration.flag_sources import all_sources, own_source
 
 app = typer.Typer(no_args_is_help=True, help="Feature flags: what they are, and changes that take two people.")
 flag_changes.add_to(app)
-actors_app = typer.Typer(no_args_is_help=True, help="Whose a login is, for changes of flags.")
-app.add_typer(actors_app, name="actors")
-
-SOON = timedelta(days=30)
+app.add_typer(flag_actors.app, name="actors")
 
 FlagArgument = Annotated[
     str, typer.Argument(metavar="FLAG", help="For example holds.strictConflicts.", autocompletion=completion.flags)
@@ -80,9 +63,11 @@ def list_flags(person: AsOption = None, json: JsonOption = False) -> None:
     with reading(person) as desk:
         rows = _own_rows(desk)
     if json:
-        print_json({"environment": desk.environment, "flags": [as_object(row) for row in rows]})
+        found = {"environment": desk.environment, "flags": [as_object(row) for row in rows]}
+        print_json(found | {"unused_variables": desk.variables.problems})
     else:
         print_rows(rows)
+        _print_unused(desk)
 
 
 @app.command()
@@ -95,6 +80,7 @@ def show(flag: FlagArgument, person: AsOption = None, json: JsonOption = False) 
     with reading(person) as desk:
         rows = [row for row in _own_rows(desk) if row.flag == flag]
         waiting = list_changes(desk.connection, flag=flag)
+        prospects = read_prospects(desk.connection, waiting, desk.own_settings)
         entries = [entry for entry in read_trail(desk.connection) if entry.flag == flag][-10:]
     if json:
         print_json(
@@ -109,8 +95,10 @@ def show(flag: FlagArgument, person: AsOption = None, json: JsonOption = False) 
         return
     print_facts(_facts(definition))
     print_rows(rows)
-    for change in waiting:
-        results.print(f"Waiting: change {change.id}, {change.state}: {what(change)} ({change.requested_by})")
+    _print_unused(desk)
+    if waiting:
+        results.print("Waiting:")
+        print_changes(waiting, prospects)
     print_entries(entries)
 
 
@@ -136,13 +124,14 @@ def audit(
     rows = build_matrix(sources, _today())
     match Format.JSON if json else output_format:
         case Format.JSON:
-            print_json({"flags": [as_object(row) for row in rows]})
+            print_json({"flags": [as_object(row) for row in rows], "unused_variables": desk.variables.problems})
         case Format.CSV:
             typer.echo(as_csv(rows), nl=False)
         case Format.MARKDOWN:
             typer.echo(as_markdown(rows, datetime.now(UTC)), nl=False)
         case Format.TABLE:
             print_rows(rows)
+            _print_unused(desk)
             notes.print("Variables are those of this process, for its own environment.")
 
 
@@ -157,26 +146,39 @@ def pending(
 ) -> None:
     """List the changes that wait for somebody: for an approval, to be applied, to end, to be reviewed.
 
+    Says which of them cannot be approved any more, and which kill switches wait to be taken back.
+
     Example: holdwatch flags pending
 
     Example: holdwatch flags pending 12
     """
+    killed = []
     with reading(person) as desk:
         if change_id is not None:
             found = [FlagChanges(desk.connection).show(change_id)]
         else:
             found = list_changes(desk.connection, only_open=not everything, flag=flag)
-    shown = found[:limit]
+            killed = [one for one in read_overrides(desk.connection) if one.is_killed and flag in (None, one.flag)]
+        shown = found[:limit]
+        prospects = read_prospects(desk.connection, shown, desk.own_settings)
     left_out = len(found) - len(shown)
     if json:
-        print_json({"changes": [change_object(change) for change in shown], "left_out": left_out})
+        changes = [change_object(change, prospects.get(change.id)) for change in shown]
+        print_json({"changes": changes, "left_out": left_out, "kill_switches": [_switch_object(one) for one in killed]})
     elif change_id is not None:
-        print_facts(in_full(found[0]))
-    elif not found:
+        print_facts(in_full(found[0], prospects.get(change_id)))
+    elif not found and not killed:
         typer.echo("Nothing waits.")
-    else:
-        print_changes(shown)
+    elif found:
+        print_changes(shown, prospects)
         say_left_out(left_out, "changes")
+    for one in [] if json else killed:
+        results.print(
+            f"The kill switch of {one.flag} is on{_where(one)} since {moment(one.changed_at)}, by {one.changed_by}. "
+            f"Why: holdwatch flags trail --flag {one.flag}. To take it back: holdwatch enforcement on"
+            + ("" if one.restaurant_id is None else f" --restaurant {one.restaurant_id}"),
+            style="red",
+        )
 
 
 @app.command()
@@ -242,112 +244,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
-def stale(
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where a flag has expired.")] = False,
-    json: JsonOption = False,
-) -> None:
-    """List the flags that have expired, or will within 30 days: to be removed, or looked at again and renewed.
-
-    Example: holdwatch flags stale --strict
-    """
-    today = _today()
-    found = [definition for definition in packaged_definitions().values() if definition.expires <= (today + SOON)]
-    expired = [definition for definition in found if definition.is_expired(today)]
-    if json:
-        print_json(
-            {
-                "stale": [
-                    {
-                        "flag": definition.name,
-                        "owner": definition.owner,
-                        "kind": definition.kind,
-                        "expires": definition.expires,
-                        "is_expired": definition in expired,
-                    }
-                    for definition in found
-                ]
-            }
-        )
-    elif not found:
-        typer.echo("No flag has expired, and none will within 30 days.")
-    for definition in [] if json else found:
-        state = "HAS EXPIRED" if definition in expired else "expires soon"
-        typer.echo(
-            f"{definition.name} {state} ({definition.expires}): {definition.owner} removes it, or renews it in "
-            f"holds_core/flags/definitions/{definition.name}.yml"
-        )
-    if strict and expired:
-        raise typer.Exit(1)
-
-
-@app.command()
-def registry(
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 1 where the page is not up to date.")
-    ] = False,
-    json: JsonOption = False,
-) -> None:
-    """Write docs/feature-flags/registry.md, the page about every flag, from the definitions.
-
-    Example: holdwatch flags registry --check
-    """
-    shown = REGISTRY.relative_to(PROJECT_ROOT)
-    if not has_registry():
-        raise HoldsError(f"There is no place for {shown} here: it is a page of a checkout, and this is none.")
-    page = registry_page()
-    was_current = is_registry_current(page) if check else not write_registry(page)
-    if json:
-        print_json({"file": shown, "was_current": was_current, "is_written": not was_current and not check})
-    elif was_current:
-        typer.echo(f"{shown} is up to date.")
-    elif check:
-        typer.echo(f"{shown} is not up to date; write it with: holdwatch flags registry")
-    else:
-        typer.echo(f"{shown} was written.")
-    if check and not was_current:
-        raise typer.Exit(1)
-
-
-@actors_app.command("list")
-def list_people(person: AsOption = None, json: JsonOption = False) -> None:
-    """List who may ask for changes of flags and approve them, and with which logins.
-
-    Example: holdwatch flags actors list
-    """
-    with reading(person) as desk:
-        found = list_actors(desk.connection)
-    if json:
-        print_json({"actors": [vars(actor) for actor in found]})
-    elif not found:
-        typer.echo("Nobody yet. Make a login with: holdwatch db grant holds_operator PERSON")
-    else:
-        table = Table("person", "login", "is", "since", "by")
-        for actor in found:
-            kind = "a service" if actor.is_service else "a person"
-            table.add_row(
-                actor.person, actor.login, kind if actor.is_active else "nobody any more", moment(actor.changed_at),
-                actor.changed_by,
-            )  # fmt: skip
-        print_table(table)
-
-
-@actors_app.command("remove")
-def remove_person(login: Annotated[str, typer.Argument(help="The login.")], json: JsonOption = False) -> None:
-    """Let a login change no flags any more; as the owner of the database. What it did stays on the trail.
-
-    Example: holdwatch flags actors remove ann
-    """
-    with open_existing_database() as database, connect(database.url) as connection:
-        known = {actor.login: actor for actor in list_actors(connection)}
-        if login not in known:
-            raise typer.BadParameter(f"{login} is nobody's; see: holdwatch flags actors list", param_hint="LOGIN")
-        actor = known[login]
-        set_actor(connection, login, person=actor.person, is_service=actor.is_service, is_active=False)
-    if json:
-        print_json({"login": login, "person": actor.person, "is_active": False})
-        return
-    typer.echo(f"{login} may not change flags any more.")
+flag_registry.add_to(app)
 
 
 def _today() -> date:
@@ -357,6 +254,28 @@ def _today() -> date:
 def _own_rows(desk: Desk) -> list[Row]:
     variables = desk.variables if desk.environment == desk.process_environment else None
     return build_matrix([own_source(desk.connection, desk.environment, variables)], _today())
+
+
+def _print_unused(desk: Desk) -> None:
+    """Say which variables of this process are meant for flags, and set nothing."""
+    for problem in desk.variables.problems:
+        results.print(problem, style="yellow")
+
+
+def _where(override: StoredOverride) -> str:
+    """Write where something is set."""
+    whom = "" if override.restaurant_id is None else f" for restaurant {override.restaurant_id}"
+    return f" in {override.environment}{whom}"
+
+
+def _switch_object(override: StoredOverride) -> dict[str, object]:
+    return {
+        "environment": override.environment,
+        "flag": override.flag,
+        "restaurant_id": override.restaurant_id,
+        "since": override.changed_at,
+        "by": override.changed_by,
+    }
 
 
 def _facts(definition: FlagDefinition) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -15,6 +16,8 @@ from typer.exceptions import TyperException
 from orchestration.cli.teaching import Group, dress
 
 EXIT_FAILED = 1
+_WITH_PASSWORD = re.compile(r"(\w+://[^\s:/@]*:)\S*@")
+"""A URL with a password, which what a wrong call is told would repeat."""
 
 
 class Nouns(Group):
@@ -124,7 +127,8 @@ def _end(error: TyperException) -> NoReturn:
     if said := " ".join(error.format_message().split()):
         from orchestration.cli.suggestions import with_suggestion  # noqa: PLC0415  only a wrong call needs it
 
-        print(f"holdwatch: {with_suggestion(said, error)}{_where(error)}", file=sys.stderr)
+        said = _WITH_PASSWORD.sub(r"\1…@", with_suggestion(said, error))
+        print(f"holdwatch: {said}{_where(error)}", file=sys.stderr)
     sys.exit(error.exit_code)
 
 

@@ -16,14 +16,15 @@ from holds_core.database.connections import connect
 from holds_core.database.settings import Environment
 from holds_core.errors import FlagRequestError, HoldsError, first_line
 from holds_core.flags.changes import FlagChange, Wish
-from holds_core.flags.model import Flag
+from holds_core.flags.model import Flag, FlagDefinition
 from holds_core.flags.rollouts import GuardrailVerdict, RolloutStatus, read_cohort, read_rollouts
 from holds_core.flags.snapshot import read_snapshot
+from holds_core.flags.trail import Entry, last_rollback, read_trail
 from holds_core.flags.values import Setting
 from orchestration.cli import completion
 from orchestration.cli.acting import AsOption, ForOption, acting, named_database, reading
-from orchestration.cli.flag_changes import EnvironmentOption, OverlapsOption, ReasonOption, UnsafeOption
-from orchestration.cli.flag_words import as_object, definition_named, guardrail_words, moment, what
+from orchestration.cli.flag_changes import EnvironmentOption, OverlapsOption, ReasonOption, UnsafeOption, say_requested
+from orchestration.cli.flag_words import DEFAULT, as_object, definition_named, guardrail_words, moment, what
 from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.cli.progress import working
 from orchestration.cli.tables import print_table
@@ -32,7 +33,6 @@ app = typer.Typer(no_args_is_help=True, help="Staged rollout: flags go up by sta
 
 FlagOption = Annotated[str, typer.Option("--flag", help="The flag.", autocompletion=completion.staged_flags)]
 _STRICT = Flag.STRICT_CONFLICTS.value
-_ASKED = "Somebody else approves it with: holdwatch flags approve {} --as PERSON"
 _COLOURS = {GuardrailVerdict.BROKEN: "red", GuardrailVerdict.WAITS: "yellow"}
 
 
@@ -58,19 +58,24 @@ def status(
         definition_named(flag)
     others = [named_database(text, "--database") for text in database or []]
     with reading(person) as desk:
-        found = read_rollouts(desk.connection, flag=flag)
+        found = _with_rollbacks(desk.connection, read_rollouts(desk.connection, flag=flag))
+        here = desk.environment
+    elsewhere: list[tuple[RolloutStatus, Entry | None]] = []
     for environment, url in others:
         try:
             with working(f"asking {environment}"), connect(url) as connection:
-                found += read_rollouts(connection, flag=flag, environment=environment)
+                statuses = read_rollouts(connection, flag=flag, environment=environment)
+                elsewhere += _with_rollbacks(connection, statuses)
         except (psycopg.Error, HoldsError) as error:
             notes.print(f"{environment} cannot be asked: {first_line(error)}")
     if json:
-        print_json({"rollouts": [one.source for one in found]})
+        print_json({"rollouts": [_status_object(*one) for one in [*found, *elsewhere]]})
         return
-    for one in found:
-        _print_status(one)
-    if not found:
+    for one, rollback in found:
+        _print_status(one, rollback, "" if one.environment == here else f" --environment {one.environment}")
+    for one, rollback in elsewhere:
+        _print_status(one, rollback, f", in the database of {one.environment}")
+    if not found and not elsewhere:
         typer.echo("No flag has stages in the environment of this database.")
 
 
@@ -138,10 +143,13 @@ def start(
             raise typer.BadParameter(f"a rollout begins at 0 or at {now.stages[0]}", param_hint="--at")
         if now.stage <= at:
             raise FlagRequestError(
-                f"{flag} is at {now.stage} % in {place} already; go on with: holdwatch rollout advance"
+                f"{flag} is at {now.stage} % in {place} already; go on with: holdwatch rollout advance --flag {flag}"
             )
         wish = Wish(setting=Setting(True, at) if at else Setting(False), reason=reason)
-        _say(changes.request(flag, wish, environment=place), json=json)
+        change = changes.request(flag, wish, environment=place)
+    _say(change, json=json)
+    if not json:
+        typer.echo(_between(definition_named(flag), now, at))
 
 
 @app.command("roll-back")
@@ -207,7 +215,8 @@ def cohort(
         return
     for restaurant_id in found:
         typer.echo(restaurant_id)
-    notes.print(f"{len(found)} restaurants take part in {flag}." if found else f"All restaurants take part in {flag}.")
+    who = {0: "All restaurants take", 1: "1 restaurant takes"}.get(len(found), f"{len(found)} restaurants take")
+    notes.print(f"{who} part in {flag}.")
 
 
 def _rollout(connection: psycopg.Connection[Any], flag: str, environment: Environment) -> RolloutStatus:
@@ -240,23 +249,66 @@ def _say(change: FlagChange, *, json: bool) -> None:
     if json:
         print_json(as_object(change))
         return
-    typer.echo(f"Change {change.id} is requested: {what(change)}. Nothing has changed yet.")
-    typer.echo(_ASKED.format(change.id))
+    say_requested(change)
 
 
-def _print_status(one: RolloutStatus) -> None:
+def _between(definition: FlagDefinition, now: RolloutStatus, at: int) -> str:
+    """Say what it is like from the approval on, until the next stage."""
+    if definition.name == _STRICT and at:
+        like = f"overlapping holds are refused for {at} % of those that take part, and recorded for all others"
+    elif definition.name == _STRICT:
+        like = "overlapping holds are recorded, not refused, for all restaurants"
+    else:
+        like = f"it is on for {at} % of the restaurants that take part" if at else "it is off for all restaurants"
+    after = next(stage for stage in now.stages if stage > at)
+    soak = definition.rollout.soak_hours if definition.rollout is not None else 0
+    return (
+        f"Once it is approved, {like}. {after} % can be asked for after {soak} hours of that, "
+        "with guardrails that hold, and takes two people again."
+    )
+
+
+def _with_rollbacks(
+    connection: psycopg.Connection[Any], statuses: Sequence[RolloutStatus]
+) -> list[tuple[RolloutStatus, Entry | None]]:
+    """Give each rollout the entry of the trail that took it back to where it is; None where it came otherwise."""
+    entries = read_trail(connection) if statuses else []
+    return [(one, last_rollback(entries, one.flag, one.environment)) for one in statuses]
+
+
+def _status_object(one: RolloutStatus, rollback: Entry | None) -> dict[str, object]:
+    found = None
+    if rollback is not None:
+        found = {
+            "at": rollback.at,
+            "by": rollback.person or rollback.login,
+            "from": None if rollback.from_setting is None else str(rollback.from_setting),
+            "to": str(rollback.to_setting),
+            "reason": rollback.reason,
+        }
+    return {**one.source, "missing": one.missing, "rolled_back": found}
+
+
+def _print_status(one: RolloutStatus, rollback: Entry | None, where: str) -> None:
+    """Print where a rollout is; ``where`` is what the command for the next stage needs to act in the same place."""
     stages = " → ".join(f"[{stage} %]" if stage == one.stage else f"{stage} %" for stage in one.stages)
     who = f"of {one.cohort_count} named restaurants" if one.cohort_count else "of all restaurants"
     left = f"soak left {_hours(one.soak_left)}" if one.soak_left else "soaked"
     state = one.verdict if one.is_running or one.verdict == "finished" else f"not on its way ({one.verdict})"
     results.print(f"{one.flag} in {one.environment}: {state}")
     results.print(f"  {one.stage} % {who} since {moment(one.began_at)}, {left}; stages {stages}")
+    if rollback is not None:
+        way = f"from {rollback.from_setting or DEFAULT} to {rollback.to_setting}"
+        results.print(
+            f"  Rolled back {way}, {moment(rollback.at)}, by {rollback.person or rollback.login}: {rollback.reason}",
+            style="red",
+        )
     table = Table("guardrail", "over", "value", "has to be", "verdict")
     for guardrail in one.guardrails:
         table.add_row(*guardrail_words(guardrail), guardrail.verdict, style=_COLOURS.get(guardrail.verdict))
     print_table(table)
     if one.next_stage is not None:
-        needs = "can be asked for: holdwatch rollout advance" if not one.missing else "needs:"
+        needs = "needs:" if one.missing else f"can be asked for: holdwatch rollout advance --flag {one.flag}{where}"
         results.print(f"  The next stage, {one.next_stage} %, {needs}")
     elif one.missing:
         results.print("  On for everybody; it counts as finished once there is no more of this:")

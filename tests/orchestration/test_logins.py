@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -17,7 +17,7 @@ from holds_core.database.connections import connect
 from holds_core.flags.actors import list_actors
 from orchestration import logins
 from orchestration.cli.app import app
-from orchestration.logins import LoginError, Role, grant, url_of
+from orchestration.logins import LoginError, Role, grant, url_of, url_of_person
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +105,35 @@ def test_login_made_elsewhere_keeps_its_password(
     assert url_of(database_url, Role.HOLDS_APP) is None
     assert _stored_password(connection, person) == before
     assert connection.execute("select pg_has_role(%s, 'holds_app', 'member')", [person]).fetchone() == (True,)
+
+
+def test_login_of_another_database_of_the_server_is_known(
+    connection: psycopg.Connection, database_url: str, new_database: Callable[..., str], template: str, person: str
+) -> None:
+    """Its password is the server's: the second database gets a file, and after a new password both have that."""
+    sibling = new_database(template)
+    first = grant(connection, database_url, Role.HOLDS_OPERATOR, person)
+    with connect(sibling) as owner:
+        second = grant(owner, sibling, Role.HOLDS_OPERATOR, person)
+        assert first.file is not None
+        assert second.file is not None
+        assert (urlsplit(second.file.read_text()).password, second.file != first.file) == (
+            urlsplit(first.file.read_text()).password,
+            True,
+        )
+        with connect(url_of_person(sibling, Role.HOLDS_OPERATOR, person)) as own:
+            assert own.execute("select current_database()").fetchone() == (urlsplit(sibling).path[1:],)
+
+        before = first.file.read_text()
+        grant(owner, sibling, Role.HOLDS_OPERATOR, person, with_new_password=True)
+        assert first.file.read_text() != before
+        for url in (database_url, sibling):
+            connect(url_of_person(url, Role.HOLDS_OPERATOR, person)).close()
+
+        # A password that is no more is not handed on.
+        second.file.unlink()
+        first.file.write_text(before)
+        assert grant(owner, sibling, Role.HOLDS_OPERATOR, person).file is None
 
 
 def test_embedded_server_may_come_back_on_another_port(

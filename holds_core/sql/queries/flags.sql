@@ -11,7 +11,7 @@ listen holds_flags;
 
 -- name: flag_contradictions
 select rule, flags, because, restaurant_id
-from holds.flag_contradictions(%(environment)s, %(variables)s::jsonb);
+from holds.flag_contradictions(%(environment)s, %(variables)s::jsonb, %(change)s::jsonb);
 
 -- name: request_flag_change
 select * from holds.request_flag_change(

@@ -28,7 +28,7 @@ def guard_rollouts(context: dg.SensorEvaluationContext, database: DatabaseResour
             said.append(f"{status.flag} in {status.environment} at {status.stage} %: {status.verdict}")
         else:
             said.append(f"{status.flag} in {status.environment} was rolled back to {status.rolled_back_to}")
-            context.log.error("%s; see: holdwatch rollout status", said[-1])
+            context.log.error("%s; see: holdwatch rollout status --flag %s", said[-1], status.flag)
     return dg.SensorResult(
         skip_reason="; ".join(said) or "No rollout is on its way.",
         cursor=json.dumps({status.key: status.held_by for status in found if status.rolled_back_to is None}),

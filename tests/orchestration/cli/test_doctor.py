@@ -155,6 +155,9 @@ def test_limits_that_are_reached_are_told_with_a_remedy(database_url: str, monke
     assert "Upgrade the server to PostgreSQL 99" in found["database"].remedy
     assert found["event partitions"].state == "failed"
 
+    due = examined_here(database_url, monkeypatch, Limits(flag_notice=timedelta(days=3650)))["flags"]
+    assert (due.state, "selector.lookahead expires 20" in due.found) == ("warning", True)
+    assert "holdwatch flags stale" in due.remedy
     newer = examined_here(database_url, monkeypatch, Limits(newest_server=140000))["database"]
     assert newer.state == "warning"
     assert "newer than PostgreSQL 13 has been tested" in newer.remedy

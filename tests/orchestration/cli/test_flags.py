@@ -153,6 +153,8 @@ def test_other_steps_from_the_console(flags: Desk) -> None:
     [
         (("request", "selector.lookahed", "on", "--reason", "x"), "Did you mean 'selector.lookahead'?"),
         (("request", "selector.lookahead", "maybe", "--reason", "x"), "is not on, off or a percentage"),
+        (("request", "selector.lookahead", "12.5%", "--reason", "x"), "that is a whole number from 0 to 100"),
+        (("request", "selector.lookahead", "110%", "--reason", "x"), "that is a whole number from 0 to 100"),
         (("request", "telemetry.spool", "30%", "--reason", "x"), "takes no percentage"),
         (("request", "selector.lookahead", "on", "--reason", "x", "--expires-in", "soon"), "90m, 12h, 7d or 1h30m"),
         (("break-glass", "selector.lookahead", "default", "--reason", "x", "--lasts", "1h"), "takes nothing away"),
@@ -198,6 +200,7 @@ def test_audit_covers_databases_and_says_which_it_could_not_ask(
     assert "| `selector.combinations` | on (default) | on (overrides_unavailable) | off (override) |" in markdown
     assert "=1+1 \\| x" in markdown
     assert "- `holds.strictConflicts` in dev: variable-without-effect" in markdown
+    assert "- variable-without-effect: a variable says otherwise than the database" in markdown
 
     other = new_database(template)
     json_rows = flags("audit", "--json", "--database", f"staging={other}").json["flags"]
@@ -284,13 +287,13 @@ def test_matrix_marks_whatever_has_to_be_looked_at() -> None:
     marks = {(row.flag, row.restaurant_id): row.unsafe for row in rows}
     expired = "the flag has expired"
     assert marks[Flag.STRICT_CONFLICTS, None] == ("shadow-conflicts-lost", expired, "set directly, without approval")
-    assert marks[Flag.SPOOL, None] == ("shadow-conflicts-lost", "break-glass")
+    assert marks[Flag.SPOOL, None] == ("shadow-conflicts-lost", "break-glass, not reviewed: flags review 1")
     assert marks[Flag.LOOKAHEAD, None] == ("few-tries-without-lookahead", expired)
     assert marks[Flag.ATTEMPT_LIMIT, None] == ("few-tries-without-lookahead",)
     assert (marks[Flag.COMBINATIONS, None], marks[Flag.COMBINATIONS, restaurant_id]) == ((), ())
     by = {(row.flag, row.restaurant_id): (row.by, row.variable, row.note) for row in rows}
     assert by[Flag.STRICT_CONFLICTS, None][0] == "bob, directly"
-    assert by[Flag.SPOOL, None] == ("ann alone", None, "ends 2026-01-02 00:00 UTC")
+    assert by[Flag.SPOOL, None] == ("ann alone", None, "ends 2026-01-02 00:00 UTC, then default on")
     assert by[Flag.ATTEMPT_LIMIT, None] == (None, "3", None)
 
 

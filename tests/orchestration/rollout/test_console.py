@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -51,14 +52,21 @@ def test_page_takes_a_ramp_up_and_back(run: Console, people: dict[str, str], ram
             early = run(*command[1:])
             assert (early.status, len(early.err.splitlines())) == (1, 1)
             assert "cannot go from 0 % to 10 % yet: the soak of 0 % lasts until" in early.err
+            assert "See: holdwatch rollout status --flag holds.strictConflicts" in early.err
             ramp.soak(parties=21, times=10)
+            due = run("rollout", "status", "--flag", "holds.strictConflicts").out
+            assert "can be asked for: holdwatch rollout advance --flag holds.strictConflicts\n" in due
         done = run(*command[1:])
         assert done.status == 0, (command, done.err)
         told.append(done)
     narrow, wide = (run("rollout", "status", COLUMNS=columns).out for columns in ("80", "2000"))
     assert broken_words(narrow, wide) == set()
     assert max(map(len, narrow.splitlines())) <= 80
+    assert f"Rolled back from 10% to off, {datetime.now(UTC):%Y-}" in wide
+    assert f"by {people['ann']}: guests at the door" in wide
     shown = "".join(done.out for done in told)
+    assert "Once it is approved, overlapping holds are recorded, not refused, for all restaurants. 10 % can be" in shown
+    assert "EFFECT" in shown
     assert "holds.strictConflicts in staging: soaking" in shown
     assert "0 % of 1 named restaurants" in shown
     assert "worked out by the database" in shown
@@ -127,6 +135,7 @@ def test_prod_is_asked_with_what_staging_says(run: Console, ramp: Ramp, views_te
 
     refused = run("rollout", "advance", "--reason", "staging is through", **there)
     assert (refused.status, "what staging says is not known here" in refused.err) == (1, True)
+    assert "holdwatch rollout advance --flag holds.strictConflicts --evidence-from staging=URL" in refused.err
     refused = run("rollout", "advance", "--reason", "staging is through", "--evidence-from", staging, **there)
     assert (refused.status, "the soak of 0 % lasts until" in refused.err) == (1, True)
     assert "what staging says" not in refused.err

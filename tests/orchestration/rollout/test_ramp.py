@@ -176,6 +176,7 @@ def test_prod_goes_up_when_staging_is_through(ramp: Ramp) -> None:
         with pytest.raises(FlagStageError, match=words):
             ask(evidence)
     assert ramp.status(Environment.PROD).missing == (
-        "what staging says is not known here: holdwatch rollout advance --evidence-from staging=URL",
+        "what staging says is not known here: "
+        "holdwatch rollout advance --flag holds.strictConflicts --evidence-from staging=URL",
     )
     ask({"from": said})
