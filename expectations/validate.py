@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -41,10 +42,29 @@ def warm_up() -> None:
     """Import Great Expectations: about 8 CPU-seconds, once in a process."""
     # Read when the package is imported: nothing about a run leaves the machine.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _main_with_a_file():
         # Of modules that it imports itself: nothing that anybody here could mend.
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         import great_expectations  # noqa: F401, PLC0415
+
+
+@contextmanager
+def _main_with_a_file() -> Iterator[None]:
+    """Give the main module a file meanwhile, where it has none, as under ``python -c``.
+
+    Great Expectations imports PySpark where it is installed, and PySpark takes a main module without a file for
+    doctests that it is to skip: by sys.exit(0) (pyspark.sql.connect.utils.check_dependencies, 4.1).
+    """
+    main = sys.modules["__main__"]
+    if hasattr(main, "__file__"):
+        yield
+        return
+    main.__file__ = __file__
+    try:
+        yield
+    finally:
+        del main.__file__
 
 
 def validate(url: str, suites: Sequence[Suite]) -> tuple[SuiteResult, ...]:

@@ -192,7 +192,7 @@ def _quarantine(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
 
 def _rollups(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
     if rolled_up_to(connection) is None:
-        found = "not built yet, or brought along by a dump: the views read every event"
+        found = "not built yet, so that there are no views; or brought along by a dump, so that they read every event"
         return Diagnosis("rollups", State.WARNING, found, "holdwatch pipeline run")
     waiting = waiting_events(connection)
     if waiting >= REFRESH_AT_EVENTS:

@@ -26,7 +26,8 @@ def check_specs(suite: Suite) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             name=rule.name,
             asset=_asset_key(rule),
-            description=rule.description,
+            # Markdown there, where a star is no star.
+            description=rule.description.replace("*", "\\*"),
             blocking=rule.severity is Severity.CRITICAL,
             metadata={
                 "engine": "Great Expectations",

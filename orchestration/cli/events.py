@@ -123,6 +123,9 @@ def generate(
         history = History(events, days, ends, seed, restaurants, database.environment.value)
         with _generating(events) as on_progress:
             result = write_history(connection, history, on_progress)
+        (has_views,) = connection.execute(
+            "select to_regclass('analytics.assignment_success_rate') is not null"
+        ).fetchone() or (False,)
     seconds = time.monotonic() - started
     if json:
         print_json({"imported": result.imported, "duplicates": result.duplicates, "seconds": round(seconds, 1)})
@@ -131,6 +134,9 @@ def generate(
         f"{result.imported:,} events imported, {result.duplicates:,} were there already, in {seconds:.0f} s "
         f"({(result.imported + result.duplicates) / seconds:,.0f} a second)."
     )
+    if not has_views:
+        typer.echo("There are no views yet; `holdwatch pipeline run` builds them.")
+        return
     typer.echo(
         "The views show them at once; `holdwatch pipeline run` rolls them up, which makes the views quick, and brings "
         "restaurants_over_90_days up to date, the only one that is a table."

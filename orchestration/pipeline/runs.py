@@ -149,7 +149,8 @@ def describe_check(evaluation: dg.AssetCheckEvaluation) -> str:
 def step_error(event: dg.DagsterEvent) -> str:
     """Return the first line of what failed a step, as its cause put it."""
     error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
+    # The cause of what a process of its own raises is its traceback as a text: no cause, and nothing for people.
+    while error is not None and error.cause is not None and error.cause.cls_name != "_RemoteTraceback":
         error = error.cause
     message = (error.message if error is not None else event.message) or "no reason was given"
     return message.strip().splitlines()[0]
