@@ -47,6 +47,7 @@ class Limits:
         days_ahead: For which there are partitions; the pipeline makes those of a fortnight.
         flag_notice: How long before it expires a flag is told of; it is due on the day.
         rollup_age: How old a refresh may be while events wait; it is due every five minutes.
+        run_age: How long ago the last run of the pipeline may have ended; after that telemetry_stale fires.
         heartbeat_age: How old the last sign of Dagster's daemon may be; it gives one every half minute.
     """
 
@@ -56,4 +57,5 @@ class Limits:
     days_ahead: int = 2
     flag_notice: timedelta = timedelta(0)
     rollup_age: timedelta = timedelta(minutes=30)
+    run_age: timedelta = timedelta(minutes=15)
     heartbeat_age: timedelta = timedelta(minutes=5)

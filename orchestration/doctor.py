@@ -87,6 +87,10 @@ def _database(limits: Limits) -> Iterator[Diagnosis]:
     if url is None:
         lease = ServerLease(state_dir())
         if not lease.server.is_running():
+            if lease.is_kept():
+                found = f"the embedded server was started to stay up, and is down; log: {lease.server.log}"
+                yield Diagnosis("database", State.FAILED, found, "holdwatch db start")
+                return
             found = "the embedded server is not up; commands start it, and stop it again"
             yield Diagnosis("database", State.SKIPPED, found, "To look into it: holdwatch db start")
             return

@@ -251,6 +251,45 @@ def test_stale_rollups_are_told_once_events_wait(
     assert examined_here(url, monkeypatch, Limits(rollup_age=timedelta(days=1)))["rollups"].state == "ok"
 
 
+def test_alert_that_fires_fails_and_names_its_page(
+    small_views_template: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A silent pipeline, and the page that comes of it; the silence fails where schedules are counted on."""
+    url = small_views_template()
+    assert examined_here(url, monkeypatch)["alerts"].state == "ok"
+    with connect(url) as connection:
+        connection.execute(
+            "select holds.store_event("
+            "gen_random_uuid(), now() - interval '40 minutes', 'pipeline.run.failed', 'info', 'test', null, null, '{}')"
+        )
+        silent = examined_here(url, monkeypatch)
+        connection.execute("create schema if not exists dagster")
+        connection.execute("create table if not exists dagster.daemon_heartbeats ()")
+        counted_on = examined_here(url, monkeypatch)["pipeline"]
+
+    assert (silent["alerts"].state, silent["alerts"].found) == ("failed", "firing: telemetry_stale (page, dev)")
+    assert silent["alerts"].remedy == "docs/runbooks/telemetry-stale.md"
+    assert (silent["pipeline"].state, counted_on.state) == ("warning", "failed")
+    assert counted_on.found.startswith("the last run ended 40 minutes ago, at ")
+    assert counted_on.remedy == "holdwatch pipeline run"
+    assert examined_here(url, monkeypatch, Limits(run_age=timedelta(hours=1)))["pipeline"].state == "ok"
+
+
+def test_embedded_server_that_should_be_up_is_told_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started to stay, it is down: failed. Not started to stay, it is nobody's fault."""
+    monkeypatch.delenv("HOLDWATCH_DATABASE_URL", raising=False)
+    monkeypatch.setattr("orchestration.paths.STATE_DIR", tmp_path)
+    at_rest = next(one for one in examine() if one.check == "database")
+    (tmp_path / "keep-server").touch()
+    down = next(one for one in examine() if one.check == "database")
+
+    assert at_rest.state == "skipped"
+    assert (down.state, down.remedy) == ("failed", "holdwatch db start")
+    assert down.found.startswith("the embedded server was started to stay up, and is down; log: /")
+
+
 def test_schedules_that_are_off_are_told_by_name(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
