@@ -65,7 +65,7 @@ def test_what_got_through_pages_nobody(small_views_template: Callable[[], str], 
     assert report.let_through > 0
     assert (report.problems, report.double_bookings) == ([], 0)
     with connect(url) as connection:
-        assert connection.execute(query("double_bookings"), {"limit": 1}).fetchone() is None
+        assert connection.execute(query("double_bookings"), {"since": None, "limit": 1}).fetchone() is None
         assert sweep_holds(connection, EventSpool(tmp_path)).double_bookings == 0
     assert verdict(url, "double_booking") == (0, False)
 
