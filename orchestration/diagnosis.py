@@ -42,6 +42,7 @@ class Limits:
 
     Attributes:
         free_bytes: Free on the disk; one pass of the pipeline with a day's events takes a tenth of it.
+        least_free_bytes: Below that little, commands fail.
         oldest_server: PostgreSQL's version, as its protocol writes it: 150000 is 15.
         newest_server: The first version that no test has seen.
         days_ahead: For which there are partitions; the pipeline makes those of a fortnight.
@@ -52,6 +53,7 @@ class Limits:
     """
 
     free_bytes: int = 1_000_000_000
+    least_free_bytes: int = 200_000_000
     oldest_server: int = MINIMUM_SERVER_VERSION
     newest_server: int = 190000
     days_ahead: int = 2

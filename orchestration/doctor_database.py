@@ -27,7 +27,7 @@ from orchestration.rollups import REFRESH_AT_EVENTS, rolled_up_to, waiting_event
 _NO_RIGHT = psycopg.errors.InsufficientPrivilege
 _MIGRATE = "holdwatch db migrate"
 _RUN = "holdwatch pipeline run"
-_AS_THE_OWNER = "Ask as the owner of the database, or whoever is."
+_AS_THE_OWNER = "Ask as the owner of the database: HOLDWATCH_DATABASE_URL with that login."
 
 Check = Callable[[psycopg.Connection, Limits], Diagnosis]
 

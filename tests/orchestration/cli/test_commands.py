@@ -322,6 +322,25 @@ def test_holds_are_listed_shown_released_and_double_bookings_found(run: Run, dat
     assert [pair["is_live"] for pair in past.json["double_bookings"]] == [False]
 
 
+def test_switching_on_is_tried_and_placeholders_are_no_reason(run: Run, connection: psycopg.Connection) -> None:
+    """What a runbook has for somebody's own words is refused; so is to call it on where a probe gets in."""
+    copied = run("enforcement", "off", "--reason", "<who decided, and why>")
+    assert copied.status == 2
+    assert "stands for your own words" in copied.err
+    restaurant = str(uuid4())
+    hint = run("enforcement", "off", "--restaurant", restaurant, "--reason", "test").out
+    assert f"holdwatch enforcement on --restaurant {restaurant} --reason" in hint
+    assert "add: --overlaps grandfather" in hint
+    assert run("enforcement", "on", "--restaurant", restaurant, "--reason", "test").status == 0
+    connection.execute("alter table holds.table_hold_windows drop constraint table_hold_windows_no_overlap")
+
+    for whom in ((), ("--restaurant", restaurant)):
+        on = run("enforcement", "on", *whom, "--reason", "test")
+        assert (on.status, on.out) == (1, "")
+        assert "the constraint table_hold_windows_no_overlap is missing" in on.err
+        assert "two overlapping windows of different bookings were accepted" in on.err
+
+
 def test_conflicts_say_whom_to_call_first(run: Run, database_url: str) -> None:
     """Restaurants by name, the earliest overlap first, in 80 columns; ``--since`` hides no live pair and no future."""
     noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
