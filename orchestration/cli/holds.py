@@ -240,7 +240,7 @@ def _print_pairs(rows: list[dict[str, Any]], *, with_ended: bool) -> None:
     """Print double bookings: first whom to call and how soon, then what there is to move."""
     table = Table("whose", "overlap", "table_id", "first_hold_id", "second_hold_id")
     if with_ended:
-        table.add_column("")
+        table.add_column("state")
     for row in rows:
         overlap = f"{_text(row['overlap_starts_at'])} to {_text(row['overlap_ends_at'])} UTC"
         ids = (str(row[column]) for column in ("table_id", "first_hold_id", "second_hold_id"))
