@@ -30,6 +30,7 @@ _SESSION = (
     "set plan_cache_mode = force_generic_plan",
     "set jit = off",
 )
+_NOT_BUILT = psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction
 _SEVERING_SECONDS = 2.0
 """After the server should have given up by itself: then nobody answers any more."""
 
@@ -93,7 +94,10 @@ class MetricsReader:
         except (HoldsError, psycopg.Error) as error:
             self._disconnect()
             if was_well:
-                _log.warning("Nothing can be read, so there are no series: %s", first_line(error))
+                remedy = " Build the views: holdwatch pipeline run" if isinstance(error, _NOT_BUILT) else ""
+                _log.warning(
+                    "Nothing can be read, so there are no series: %s.%s", first_line(error).rstrip("."), remedy
+                )
         else:
             if not was_well:
                 _log.warning("The database answers again.")

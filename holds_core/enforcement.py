@@ -16,6 +16,8 @@ from holds_core.errors import EnforcementError, MigrationError, raise_translated
 OnOverlap = Literal["refuse", "grandfather"]
 """What becoming strict does about live windows that overlap already: refuse, or let them end by themselves."""
 
+_BROKEN = ("the constraint ", "the index ", "two overlapping windows ")
+"""How the problems begin that the switch has no part in (``holds.enforcement_problems``)."""
 
 MOST_APART = 100
 """So many restaurants that differ from the whole are named by a status; the rest are counted."""
@@ -230,6 +232,11 @@ def enforcement_problems(connection: psycopg.Connection[Any]) -> list[str]:
             return [problem for (problem,) in cursor.execute(query("enforcement_problems"))]
     except psycopg.Error as error:
         raise_translated(error)
+
+
+def guard_problems(connection: psycopg.Connection[Any]) -> list[str]:
+    """Return those of :func:`enforcement_problems` that no switch mends: of constraint, index and probe."""
+    return [problem for problem in enforcement_problems(connection) if problem.startswith(_BROKEN)]
 
 
 def assert_enforced(connection: psycopg.Connection[Any]) -> None:

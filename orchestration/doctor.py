@@ -67,10 +67,12 @@ def _disks(limits: Limits) -> Iterator[Diagnosis]:
     folders = [state] if state.stat().st_dev == server.stat().st_dev else [state, server]
     for folder in folders:
         free = shutil.disk_usage(folder).free
-        found = f"{free / 1e9:.1f} GB free for {folder}"
+        found = f"{free / 1e6:.0f} MB free for {folder}" if free < 1e9 else f"{free / 1e9:.1f} GB free for {folder}"
         if free < limits.free_bytes:
-            remedy = "Make room: the embedded server stops where its disk is full. Old logs and reports may go."
-            yield Diagnosis("disk", State.WARNING, found, remedy)
+            remedy = "Make room: the embedded server stops where its disk is full. Old logs and reports may go. Or set "
+            remedy += "HOLDWATCH_STATE_DIR to a folder elsewhere." if folder == state else "HOLDWATCH_DATABASE_URL."
+            state_of_disk = State.FAILED if free < limits.least_free_bytes else State.WARNING
+            yield Diagnosis("disk", state_of_disk, found, remedy)
         else:
             yield Diagnosis("disk", State.OK, found)
 
@@ -87,6 +89,10 @@ def _database(limits: Limits) -> Iterator[Diagnosis]:
     if url is None:
         lease = ServerLease(state_dir())
         if not lease.server.is_running():
+            if lease.is_kept():
+                found = f"the embedded server was started to stay up, and is down; log: {lease.server.log}"
+                yield Diagnosis("database", State.FAILED, found, "holdwatch db start")
+                return
             found = "the embedded server is not up; commands start it, and stop it again"
             yield Diagnosis("database", State.SKIPPED, found, "To look into it: holdwatch db start")
             return

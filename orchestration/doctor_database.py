@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from psycopg.rows import scalar_row
 
+from dashboards.alerts import ALERTS, Severity
 from holds_core.database.migrations import has_schema, load_migrations, require_schema, stored_environment
 from holds_core.database.queries import query
 from holds_core.database.settings import Settings
@@ -25,7 +26,8 @@ from orchestration.rollups import REFRESH_AT_EVENTS, rolled_up_to, waiting_event
 
 _NO_RIGHT = psycopg.errors.InsufficientPrivilege
 _MIGRATE = "holdwatch db migrate"
-_AS_THE_OWNER = "Ask as the owner of the database, or whoever is."
+_RUN = "holdwatch pipeline run"
+_AS_THE_OWNER = "Ask as the owner of the database: HOLDWATCH_DATABASE_URL with that login."
 
 Check = Callable[[psycopg.Connection, Limits], Diagnosis]
 
@@ -164,7 +166,7 @@ def _enforcement(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
 
 
 def _double_bookings(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
-    pairs = connection.execute(query("double_bookings"), {"limit": 100}).fetchall()
+    pairs = connection.execute(query("double_bookings"), {"since": None, "limit": 100}).fetchall()
     if pairs:
         more = "100 or more" if len(pairs) == 100 else str(len(pairs))
         return Diagnosis("double bookings", State.FAILED, f"{more} live", "holdwatch holds conflicts")
@@ -215,6 +217,35 @@ def _gates(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
     return Diagnosis("data quality", State.OK, "no gate blocks the pipeline")
 
 
+def _pipeline(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
+    if connection.execute("select to_regclass('analytics.pipeline_freshness')").fetchone() == (None,):
+        return Diagnosis("pipeline", State.WARNING, "it has not run yet: there are no views", _RUN)
+    row = connection.execute(query("last_ended_run")).fetchone()
+    last = None if row is None else row[0]
+    if last is None:
+        return Diagnosis("pipeline", State.WARNING, "no run has ended yet", _RUN)
+    age = datetime.now(UTC) - last
+    found = f"the last run ended {age // timedelta(minutes=1):,} minutes ago, at {last:%Y-%m-%d %H:%M} UTC"
+    if age <= limits.run_age:
+        return Diagnosis("pipeline", State.OK, found)
+    # Where nobody has ever started schedules, nobody counts on them.
+    is_scheduled = connection.execute("select to_regclass('dagster.daemon_heartbeats')").fetchone() != (None,)
+    return Diagnosis("pipeline", State.FAILED if is_scheduled else State.WARNING, found, _RUN)
+
+
+def _alerts(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
+    if connection.execute("select to_regclass('analytics.alert_evaluations')").fetchone() == (None,):
+        return Diagnosis("alerts", State.WARNING, "nothing is judged: there are no views", _RUN)
+    firing = connection.execute(query("firing_alerts")).fetchall()
+    if not firing:
+        return Diagnosis("alerts", State.OK, "none fires")
+    found = ", ".join(f"{alert} ({severity}, {environment})" for alert, severity, environment in firing)
+    names = {alert for alert, _, _ in firing}
+    pages = dict.fromkeys(f"docs/runbooks/{alert.signal.runbook}.md" for alert in ALERTS if alert.name in names)
+    state = State.FAILED if any(severity == Severity.PAGE for _, severity, _ in firing) else State.WARNING
+    return Diagnosis("alerts", state, f"firing: {found}", ", ".join(pages))
+
+
 def _schedules(connection: psycopg.Connection, limits: Limits) -> Diagnosis:
     if connection.execute("select to_regclass('dagster.daemon_heartbeats')").fetchone() == (None,):
         found = "Dagster has never run on this database"
@@ -241,6 +272,8 @@ _CHECKS: dict[str, Check] = {
     "quarantine": _quarantine,
     "rollups": _rollups,
     "data quality": _gates,
+    "pipeline": _pipeline,
+    "alerts": _alerts,
     "flags": _flags,
     "schedules": _schedules,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ AsOption = Annotated[
 ForOption = Annotated[
     str | None, typer.Option("--for", metavar="PERSON", help="For whom a service acts; for its logins alone.")
 ]
+
+
+_PLACEHOLDER = re.compile(r"<[^>]*>|…|\.\.\.")
+"""What pages write where somebody's own words belong."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,27 @@ def connected(person: str | None) -> Iterator[psycopg.Connection[Any]]:
             own = url_of_person(own, Role.HOLDS_OPERATOR, person, is_embedded=database.is_embedded)
         with connect(own) as connection:
             yield connection
+
+
+def no_placeholder(reason: str) -> str:
+    """Return a reason, unless it is a page's placeholder that was copied as it stands.
+
+    Raises:
+        BadParameter: It is one.
+    """
+    if _PLACEHOLDER.fullmatch(reason.strip()):
+        raise typer.BadParameter(f"{reason.strip()} stands for your own words; say why", param_hint="--reason")
+    return reason
+
+
+def require_reason(reason: str) -> None:
+    """Refuse a reason that says nothing.
+
+    Raises:
+        BadParameter: It is empty, or a placeholder.
+    """
+    if not no_placeholder(reason).strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
 
 
 def named_database(text: str, option: str) -> tuple[Environment, str]:

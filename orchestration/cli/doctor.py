@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.cli.output import JsonOption, print_json
+from orchestration.cli.output import JsonOption, print_json, results
 from orchestration.cli.progress import working
 from orchestration.cli.tables import print_table
 from orchestration.doctor import State, as_rows, examine
@@ -38,5 +40,8 @@ def doctor(json: JsonOption = False) -> None:
             found = f"{one.found}\n→ {one.remedy}" if one.remedy else one.found
             table.add_row(one.check, Text(one.state, style=_STYLES[one.state]), found)
         print_table(table)
+        skipped = Counter(one.remedy for one in diagnoses if one.state is State.SKIPPED)
+        for remedy, count in skipped.items():
+            results.print(f"{count} {'check was' if count == 1 else 'checks were'} skipped. {remedy}")
     if failed:
         raise typer.Exit(1)

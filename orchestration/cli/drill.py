@@ -201,6 +201,11 @@ def _print_kill_switch(report: KillSwitchReport) -> None:
     print_table(table)
     results.print(f"{report.attempts} holds were asked for of a table that was taken; {report.let_through} got it.")
     _print_verdict(report.problems)
+    if report.double_bookings:
+        results.print(
+            f"{report.double_bookings} double bookings of its restaurant stay, and whoever is on call is told of them: "
+            "holdwatch holds conflicts"
+        )
 
 
 def _print_verdict(problems: list[str]) -> None:

@@ -18,11 +18,13 @@ from holds_core.enforcement import (
     RestaurantApart,
     enforcement_problems,
     enforcement_status,
+    guard_problems,
     switch_restaurant_enforcement,
 )
+from holds_core.errors import EnforcementError
 from orchestration.cli import completion
-from orchestration.cli.acting import AsOption, connected
-from orchestration.cli.output import JsonOption, print_json, results
+from orchestration.cli.acting import AsOption, connected, require_reason
+from orchestration.cli.output import JsonOption, notes, print_json, results
 from orchestration.cli.progress import working
 
 app = typer.Typer(
@@ -83,7 +85,8 @@ def on(
 ) -> None:
     """Take the kill switch back: what is approved of holds.strictConflicts is in force again.
 
-    Waits for holds that are being placed. Refuses while live windows overlap, unless told to grandfather them.
+    Waits for holds that are being placed. Refuses while live windows overlap, unless told to grandfather them. Tries it
+    afterwards: exits 1 if overlaps get in all the same, because the constraint is missing or broken.
 
     Example: holdwatch enforcement on --reason "the incident is over" --overlaps grandfather --as ann
     """
@@ -95,6 +98,10 @@ def on(
         else:
             set_hold_conflict_enforcement(connection, enabled=True, reason=reason, on_overlap=overlaps)
         found = enforcement_status(connection)
+        broken = guard_problems(connection)
+    if broken:
+        notes.print("The switch is back on, and that is not enough: docs/runbooks/double-booking.md")
+        raise EnforcementError(broken)
     if restaurant is None:
         is_strict = found.is_everywhere
     # A restaurant's own switch is not touched by that of the whole.
@@ -138,7 +145,8 @@ def off(
         return
     whose = "" if restaurant is None else f"--restaurant {restaurant} "
     typer.echo(
-        f"Strict conflicts are OFF{_for(restaurant)}. Switch back with: holdwatch enforcement on {whose}--reason …"
+        f"Strict conflicts are OFF{_for(restaurant)}. Switch back with: holdwatch enforcement on {whose}--reason …\n"
+        "Where bookings have come to overlap by then, add: --overlaps grandfather"
     )
 
 
@@ -164,8 +172,7 @@ def check(json: JsonOption = False) -> None:
 
 @contextmanager
 def _operator(reason: str, person: str | None) -> Iterator[psycopg.Connection[Any]]:
-    if not reason.strip():
-        raise typer.BadParameter("say why", param_hint="--reason")
+    require_reason(reason)
     with connected(person) as connection, working("waiting for holds that are being placed"):
         yield connection
 

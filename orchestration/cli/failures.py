@@ -33,7 +33,11 @@ def _of_database(error: psycopg.Error) -> str:
     said = first_line(error)
     match error:
         case psycopg.errors.InsufficientPrivilege():
-            return f"The database said: {said}. This login lacks a right; see: holdwatch db grant --help"
+            return (
+                f"The database said: {said}. holds_operator switches and reads of switches and flags, holds_app places "
+                "and moves holds, analytics_reader reads views, and the owner alone looks at what is stored: "
+                "holdwatch db grant ROLE PERSON"
+            )
         case psycopg.OperationalError() if error.sqlstate is None:
             return f"Cannot reach the database: {said}"
         case _:

@@ -8,13 +8,20 @@ from uuid import UUID
 import typer
 
 from holds_core.database.settings import Environment
-from holds_core.flags.changes import FlagChange, FlagChanges, OnOverlap, Wish, list_changes
+from holds_core.flags.changes import (
+    FlagChange,
+    FlagChanges,
+    OnOverlap,
+    Wish,
+    list_changes,
+    stored_contradictions,
+)
 from holds_core.flags.prospects import Prospect, is_open, read_prospects, setting_in_force
 from orchestration.cli import completion
-from orchestration.cli.acting import AsOption, ForOption, acting
+from orchestration.cli.acting import AsOption, ForOption, acting, no_placeholder
 from orchestration.cli.durations import read_duration
 from orchestration.cli.flag_words import as_object, in_full, moment, place_of, read_setting, what
-from orchestration.cli.output import JsonOption, print_json
+from orchestration.cli.output import JsonOption, notes, print_json
 from orchestration.cli.tables import print_facts
 
 FlagArgument = Annotated[
@@ -29,7 +36,7 @@ ValueArgument = Annotated[
     ),
 ]
 IdArgument = Annotated[int, typer.Argument(metavar="ID", help="The change; list them with: holdwatch flags pending")]
-ReasonOption = Annotated[str, typer.Option(help="Why; it stays on the trail.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; it stays on the trail.", callback=no_placeholder)]
 EnvironmentOption = Annotated[
     Environment | None, typer.Option(help="Where; the database's own environment unless given.")
 ]
@@ -224,6 +231,13 @@ def break_glass(
     wish = Wish(setting=setting, reason=reason, on_overlap=overlaps, expires_in=read_duration(lasts, "--lasts"))
     with acting(person, acting_for) as changes:
         change = changes.break_glass(flag, wish, environment=environment, restaurant_id=restaurant)
+        unsafe = [
+            one
+            for one in stored_contradictions(changes.connection, change.environment, changes.variables)
+            if flag in one.flags
+        ]
+    for one in unsafe:
+        notes.print(f"Unsafe: {one}")
     _say(change, f"In force now, by you alone: {what(change)}. It ends {moment(change.expires_at)}.", json=json)
     if not json:
         typer.echo(f"Somebody else reviews it with: holdwatch flags review {change.id} --remark … --as PERSON")

@@ -19,6 +19,7 @@ from holds_core.database.queries import query
 from holds_core.events.spool import default_spool
 from holds_core.sweeper import sweep_holds
 from orchestration.cli import completion
+from orchestration.cli.durations import read_since
 from orchestration.cli.output import JsonOption, print_json, say_left_out
 from orchestration.cli.progress import open_existing_database, working
 from orchestration.cli.tables import print_facts, print_table
@@ -70,26 +71,30 @@ def show(hold_id: HoldArgument, json: JsonOption = False) -> None:
 def conflicts(
     since: Annotated[
         datetime | None,
-        typer.Option(help="Also pairs that have ended, made since this time (UTC), for example 2030-01-31."),
+        typer.Option(
+            parser=read_since,
+            metavar="24h",
+            help="Also pairs that have ended, made since then: 24h, yesterday, or a date or time (UTC).",
+        ),
     ] = None,
     limit: LimitOption = 100,
     json: JsonOption = False,
 ) -> None:
     """List double bookings: overlapping windows of different bookings on one table. Exits 1 if there is any.
 
-    Looks at the rows themselves, so that it also finds what was made while enforcement was off.
+    Looks at the rows themselves, so that it also finds what was made while enforcement was off. Whose overlap begins
+    first comes first: who is to be called, and how soon. Live pairs are always listed, whenever they were made.
 
-    Example: holdwatch holds conflicts --since 2030-01-31
+    Example: holdwatch holds conflicts --since 24h
     """
-    if since is None:
-        rows, has_more = _rows_within(limit, "double_bookings", {})
-    else:
-        rows, has_more = _rows_within(limit, "double_bookings_since", {"since": since.replace(tzinfo=UTC)})
+    rows, has_more = _rows_within(limit, "double_bookings", {"since": since})
     if json:
         print_json({"double_bookings": rows, "has_more": has_more})
     else:
-        columns = ("table_id", "first_hold_id", "second_hold_id", "overlap_starts_at", "overlap_ends_at")
-        _print_rows(rows, columns, "No double bookings.")
+        if rows:
+            _print_pairs(rows, with_ended=since is not None)
+        else:
+            typer.echo("No double bookings.")
         say_left_out(None if has_more else 0, "double bookings")
     if rows:
         raise typer.Exit(1)
@@ -228,6 +233,19 @@ def _print_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: s
     table = Table(*columns)
     for row in rows:
         table.add_row(*(_text(row[column]) for column in columns))
+    print_table(table)
+
+
+def _print_pairs(rows: list[dict[str, Any]], *, with_ended: bool) -> None:
+    """Print double bookings: first whom to call and how soon, then what there is to move."""
+    table = Table("whose", "overlap", "table_id", "first_hold_id", "second_hold_id")
+    if with_ended:
+        table.add_column("state")
+    for row in rows:
+        overlap = f"{_text(row['overlap_starts_at'])} to {_text(row['overlap_ends_at'])} UTC"
+        ids = (str(row[column]) for column in ("table_id", "first_hold_id", "second_hold_id"))
+        state = ["live" if row["is_live"] else "has ended"] if with_ended else []
+        table.add_row(f"restaurant {row['restaurant_id']}", overlap, *ids, *state)
     print_table(table)
 
 

@@ -19,7 +19,7 @@ from holds_core.maintenance import (
     list_maintenance_windows,
 )
 from orchestration.cli import completion
-from orchestration.cli.acting import AsOption, connected
+from orchestration.cli.acting import AsOption, connected, require_reason
 from orchestration.cli.durations import duration_text, read_duration
 from orchestration.cli.output import JsonOption, print_json, results
 
@@ -95,8 +95,7 @@ def add(
 
     Example: holdwatch maintenance add --for 1h --restaurant 6e0c6a3e-6f5e-4b57-9c1e-3f3a5a7c9d10 --reason closed
     """
-    if not reason.strip():
-        raise typer.BadParameter("say why", param_hint="--reason")
+    require_reason(reason)
     recurs = _recurs(weekly, at, lasts)
     with connected(person) as connection:
         begins, ends = (
@@ -106,6 +105,9 @@ def add(
             if ends is None:
                 raise typer.BadParameter("say how long: --for 2h, or --until a time", param_hint="--for")
             begins = begins or datetime.now(UTC)
+            if ends <= begins:
+                whose = "--from" if starts_at is not None else "now"
+                raise typer.BadParameter(f"--until is before {whose}", param_hint="--until")
             lasts, ends = ends - begins, None
         elif recurs is None and ends is not None:
             raise typer.BadParameter("give --for or --until, not both", param_hint="--until")

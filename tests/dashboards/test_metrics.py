@@ -11,7 +11,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -210,6 +210,17 @@ def test_what_cannot_be_read_is_not_there(seeded_url: str, caplog: pytest.LogCap
         "Nothing can be read, so there are no series",
         "The database answers again.",
     ] * 2
+
+
+def test_views_that_are_missing_are_told_with_what_builds_them(
+    new_database: Callable[..., str], small_template: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Up to the first pass there is nothing to read, and that is easily changed."""
+    reader = MetricsReader(new_database(small_template), timeout_seconds=60)
+
+    assert reader.snapshot().rows is None
+    assert caplog.messages[0].endswith(". Build the views: holdwatch pipeline run")
+    reader.close()
 
 
 def test_a_password_guards_the_metrics_alone(seeded_url: str) -> None:

@@ -19,12 +19,14 @@ from holds.table_holds
 where id = %(hold_id)s;
 
 -- name: double_bookings
--- Every overlapping pair of live windows of different owners, whatever the constraint or the switch says.
+-- Every overlapping pair of live windows of different owners, whatever the constraint or the switch says; and those that have
+-- ended of which one was made since a time. Whose overlap begins first comes first.
 select
     one.restaurant_id, one.table_id, one.hold_id as first_hold_id, two.hold_id as second_hold_id,
     greatest(lower(one.held_during), lower(two.held_during)) as overlap_starts_at,
     least(upper(one.held_during), upper(two.held_during)) as overlap_ends_at,
-    greatest(one.created_at, two.created_at) as began_at
+    greatest(one.created_at, two.created_at) as began_at,
+    true as is_live
 from holds.table_hold_windows as one
 inner join holds.table_hold_windows as two
     on
@@ -37,18 +39,15 @@ where
     and two.released_at is null
     and (one.expires_at is null or one.expires_at > clock_timestamp())
     and (two.expires_at is null or two.expires_at > clock_timestamp())
-order by began_at desc
-limit %(limit)s;
-
--- name: double_bookings_since
--- The same with those that have ended, of which one was made since a time.
+union all
 select
     restaurant_id, table_id, first_hold_id, second_hold_id,
     lower(shared_during) as overlap_starts_at,
     upper(shared_during) as overlap_ends_at,
     began_at, is_live
-from holds.double_bookings_since(%(since)s)
-order by began_at desc
+from holds.double_bookings_since(coalesce(%(since)s::timestamptz, 'infinity'))
+where not is_live
+order by overlap_starts_at, began_at, first_hold_id, second_hold_id
 limit %(limit)s;
 
 -- name: is_sweep_due
@@ -145,6 +144,22 @@ select
 from analytics.pipeline_freshness
 where is_blocked
 order by environment;
+
+-- name: last_ended_run
+-- When the last run of the pipeline ended, well or not, in the environment that this database serves.
+select greatest(freshness.last_run_succeeded_at, freshness.last_run_failed_at) as ended_at
+from analytics.pipeline_freshness as freshness
+inner join analytics.int_alert_clock as clock on freshness.environment = clock.stored_environment;
+
+-- name: firing_alerts
+-- What wakes people comes first.
+select
+    alert,
+    severity,
+    environment
+from analytics.alert_evaluations
+where is_firing
+order by severity, alert, environment;
 
 -- name: stopped_schedules
 -- What somebody switched off in Dagster: schedules, and sensors.

@@ -322,6 +322,59 @@ def test_holds_are_listed_shown_released_and_double_bookings_found(run: Run, dat
     assert [pair["is_live"] for pair in past.json["double_bookings"]] == [False]
 
 
+def test_switching_on_is_tried_and_placeholders_are_no_reason(run: Run, connection: psycopg.Connection) -> None:
+    """What a runbook has for somebody's own words is refused; so is to call it on where a probe gets in."""
+    copied = run("enforcement", "off", "--reason", "<who decided, and why>")
+    assert copied.status == 2
+    assert "stands for your own words" in copied.err
+    restaurant = str(uuid4())
+    hint = run("enforcement", "off", "--restaurant", restaurant, "--reason", "test").out
+    assert f"holdwatch enforcement on --restaurant {restaurant} --reason" in hint
+    assert "add: --overlaps grandfather" in hint
+    assert run("enforcement", "on", "--restaurant", restaurant, "--reason", "test").status == 0
+    connection.execute("alter table holds.table_hold_windows drop constraint table_hold_windows_no_overlap")
+
+    for whom in ((), ("--restaurant", restaurant)):
+        on = run("enforcement", "on", *whom, "--reason", "test")
+        assert (on.status, on.out) == (1, "")
+        assert "the constraint table_hold_windows_no_overlap is missing" in on.err
+        assert "two overlapping windows of different bookings were accepted" in on.err
+
+
+def test_conflicts_say_whom_to_call_first(run: Run, database_url: str) -> None:
+    """Restaurants by name, the earliest overlap first, in 80 columns; ``--since`` hides no live pair and no future."""
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    assert run("enforcement", "off", "--reason", "test").status == 0
+    late, soon = uuid4(), uuid4()
+    with HoldClient.connect(database_url, max_connections=1) as client:
+        for restaurant, starts_at in ((soon, noon), (late, noon + timedelta(hours=6))):
+            table = uuid4()
+            for _ in range(2):
+                request = HoldRequest(
+                    restaurant_id=restaurant,
+                    table_ids=(table,),
+                    starts_at=starts_at,
+                    ends_at=starts_at + timedelta(hours=2),
+                    booking_id=uuid4(),
+                )
+                client.place(request)
+
+    said = run("holds", "conflicts", COLUMNS="80").out
+    lines = said.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [f"restaurant {soon}", f"restaurant {late}"]
+    assert lines[1].split() == ["overlap", *f"{noon:%Y-%m-%d} 12:00 to {noon:%Y-%m-%d} 14:00 UTC".split()]
+    assert max(map(len, lines)) <= 80
+    with connect(database_url) as connection:
+        connection.execute("update holds.table_hold_windows set created_at = created_at - interval '2 days'")
+    for since in ("24h", "yesterday", f"{datetime.now(UTC):%Y-%m-%d}"):
+        found = run("holds", "conflicts", "--since", since, "--json").json["double_bookings"]
+        assert [(pair["restaurant_id"], pair["is_live"]) for pair in found] == [(str(soon), True), (str(late), True)]
+    for since, why in (("2999-01-31", "in the future"), ("<when>", "no time such as 24h, yesterday or 2")):
+        refused = run("holds", "conflicts", "--since", since)
+        assert (refused.status, refused.out) == (2, "")
+        assert why in refused.err
+
+
 def test_looking_never_migrates_a_real_server(run: Run, new_database: Callable[[], str]) -> None:
     """A mistyped URL puts no schema into a stranger's database."""
     empty = new_database()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -154,6 +155,8 @@ def test_limits_that_are_reached_are_told_with_a_remedy(database_url: str, monke
     assert "Make room" in found["disk"].remedy
     assert "Upgrade the server to PostgreSQL 99" in found["database"].remedy
     assert found["event partitions"].state == "failed"
+    full = examined_here(database_url, monkeypatch, Limits(free_bytes=10**18, least_free_bytes=10**18))["disk"]
+    assert (full.state, "HOLDWATCH_STATE_DIR" in full.remedy) == ("failed", True)
 
     due = examined_here(database_url, monkeypatch, Limits(flag_notice=timedelta(days=3650)))["flags"]
     assert (due.state, "selector.lookahead expires 20" in due.found) == ("warning", True)
@@ -209,7 +212,7 @@ def test_extension_that_was_dropped_is_told_with_what_went_with_it(
 
 
 def test_login_without_rights_is_told_which_to_get(
-    database_url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    run: Run, database_url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None: how to get one. A role: it is named, and what the role may not see is skipped, not failed."""
     login = f"guest_{uuid4().hex[:12]}"
@@ -221,6 +224,8 @@ def test_login_without_rights_is_told_which_to_get(
         without = examined_here(own, monkeypatch)
         connection.execute(sql.SQL("grant analytics_reader to {}").format(sql.Identifier(login)))
         reader = examined_here(own, monkeypatch)
+        said = run("doctor", HOLDWATCH_DATABASE_URL=own, COLUMNS="200").out.splitlines()[-1]
+        denied = run("holds", "conflicts", HOLDWATCH_DATABASE_URL=own)
     finally:
         connection.execute(sql.SQL("drop role {}").format(sql.Identifier(login)))
 
@@ -229,6 +234,8 @@ def test_login_without_rights_is_told_which_to_get(
     assert (reader["rights"].state, reader["rights"].found) == ("ok", f"{login} is analytics_reader")
     assert reader["enforcement"].state == reader["schema"].state == "skipped"
     assert f"{login} may not look at this" in reader["enforcement"].found
+    assert re.match(r"\d+ checks were skipped\. Ask as the owner of the database", said), said
+    assert (denied.status, "the owner alone looks at what is stored" in denied.err) == (1, True)
     owner = examined_here(database_url, monkeypatch)
     assert owner["rights"].found.endswith(" is the owner")
 
@@ -249,6 +256,50 @@ def test_stale_rollups_are_told_once_events_wait(
     assert "1 events wait, and the last refresh was at" in stale.found
     assert "holdwatch pipeline run" in stale.remedy
     assert examined_here(url, monkeypatch, Limits(rollup_age=timedelta(days=1)))["rollups"].state == "ok"
+
+
+def test_alert_that_fires_fails_and_names_its_page(
+    small_views_template: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A silent pipeline, and the page that comes of it; the silence fails where schedules are counted on."""
+    url = small_views_template()
+    assert examined_here(url, monkeypatch)["alerts"].state == "ok"
+    with connect(url) as connection:
+        connection.execute(
+            "select holds.store_event("
+            "gen_random_uuid(), now() - interval '40 minutes', 'pipeline.run.failed', 'info', 'test', null, null, '{}')"
+        )
+        silent = examined_here(url, monkeypatch)
+        connection.execute("create schema if not exists dagster")
+        connection.execute("create table if not exists dagster.daemon_heartbeats ()")
+        counted_on = examined_here(url, monkeypatch)["pipeline"]
+        connection.execute(
+            "select holds.store_event("
+            "gen_random_uuid(), now(), 'pipeline.run.succeeded', 'info', 'test', null, null, '{}')"
+        )
+        mended = examined_here(url, monkeypatch)
+
+    assert (mended["alerts"].found, mended["pipeline"].state) == ("none fires", "ok")
+    assert (silent["alerts"].state, silent["alerts"].found) == ("failed", "firing: telemetry_stale (page, dev)")
+    assert silent["alerts"].remedy == "docs/runbooks/telemetry-stale.md"
+    assert (silent["pipeline"].state, counted_on.state) == ("warning", "failed")
+    assert counted_on.found.startswith("the last run ended 40 minutes ago, at ")
+    assert counted_on.remedy == "holdwatch pipeline run"
+
+
+def test_embedded_server_that_should_be_up_is_told_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started to stay, it is down: failed. Not started to stay, it is nobody's fault."""
+    monkeypatch.delenv("HOLDWATCH_DATABASE_URL", raising=False)
+    monkeypatch.setattr("orchestration.paths.STATE_DIR", tmp_path)
+    at_rest = next(one for one in examine() if one.check == "database")
+    (tmp_path / "keep-server").touch()
+    down = next(one for one in examine() if one.check == "database")
+
+    assert at_rest.state == "skipped"
+    assert (down.state, down.remedy) == ("failed", "holdwatch db start")
+    assert down.found.startswith("the embedded server was started to stay up, and is down; log: /")
 
 
 def test_schedules_that_are_off_are_told_by_name(

@@ -139,6 +139,7 @@ def test_other_steps_from_the_console(flags: Desk) -> None:
         "break-glass", "selector.attemptLimit", "2", "--lasts", "1h", "--reason", "load", "--json", person="ann"
     )
     assert (broken.json["state"], broken.json["is_break_glass"]) == ("applied", True)
+    assert "Unsafe: few-tries-without-lookahead (" in broken.err
     assert "break-glass" in flags("pending").out
     assert "is reviewed" in flags("review", "4", "--remark", "right", person="bob").out
     assert "is ended" in flags("withdraw", "4", "--reason", "over", person="bob").out
@@ -157,6 +158,7 @@ def test_other_steps_from_the_console(flags: Desk) -> None:
         (("request", "selector.lookahead", "110%", "--reason", "x"), "that is a whole number from 0 to 100"),
         (("request", "telemetry.spool", "30%", "--reason", "x"), "takes no percentage"),
         (("request", "selector.lookahead", "on", "--reason", "x", "--expires-in", "soon"), "90m, 12h, 7d or 1h30m"),
+        (("request", "selector.lookahead", "on", "--reason", "<why>"), "stands for your own words"),
         (("break-glass", "selector.lookahead", "default", "--reason", "x", "--lasts", "1h"), "takes nothing away"),
         (("break-glass", "selector.lookahead", "on", "--reason", "x"), "--lasts"),
         (("audit", "--database", "production=x"), "ENV=URL"),

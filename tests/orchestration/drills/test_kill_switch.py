@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from holds_core.database.connections import connect
+from holds_core.database.queries import query
 from holds_core.enforcement import enforcement_problems, set_hold_conflict_enforcement
+from holds_core.events.spool import EventSpool
 from holds_core.flags.trail import read_trail, verify_trail
+from holds_core.sweeper import sweep_holds
 from orchestration.drills.kill_switch import IN_FORCE_WITHIN_SECONDS, RUNBOOK, run_kill_switch_drill
 from orchestration.drills.run import DrillError
-from tests.orchestration.drills.test_drills import Drilling, one
+from tests.orchestration.drills.test_drills import Drilling, one, verdict
 
 PAGE = " ".join(RUNBOOK.read_text("utf-8").split())
 
@@ -51,6 +54,20 @@ def test_page_switches_off_and_on_within_seconds_and_leaves_the_trail(
     assert done == ["killed", "kill switch taken back"]
     assert one(url, "select count(*) from holds.table_holds where status not in ('released', 'expired')") == 0
     assert one(url, "select count(*) from holds.maintenance_windows where reason = 'drill kill-switch'") == 1
+
+
+def test_what_got_through_pages_nobody(small_views_template: Callable[[], str], tmp_path: Path) -> None:
+    """Neither live, nor recorded by the sweep that comes next; the alert, which one double booking fires, is quiet."""
+    url = small_views_template()
+
+    report = run_kill_switch_drill(url)
+
+    assert report.let_through > 0
+    assert (report.problems, report.double_bookings) == ([], 0)
+    with connect(url) as connection:
+        assert connection.execute(query("double_bookings"), {"since": None, "limit": 1}).fetchone() is None
+        assert sweep_holds(connection, EventSpool(tmp_path)).double_bookings == 0
+    assert verdict(url, "double_booking") == (0, False)
 
 
 def test_page_that_is_wrong_is_found_and_nothing_stays_switched(
