@@ -91,7 +91,7 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(sys.modules["dashboards"], "generators", raising=False)
     monkeypatch.setitem(sys.modules, "grafana_foundation_sdk", None)
 
-    with pytest.raises(DashboardsExtraMissingError, match=r"holdwatch\[dashboards\]"):
+    with pytest.raises(DashboardsExtraMissingError, match=r"the extra 'dashboards': pip install '.*\[dashboards\]'"):
         dashboards.generate()
 
 

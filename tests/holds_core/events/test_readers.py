@@ -174,6 +174,6 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "x.parquet").write_bytes(b"")
 
-    with pytest.raises(MissingReaderError, match=r"holdwatch\[pipeline\]"):
+    with pytest.raises(MissingReaderError, match=r"the extra 'pipeline': pip install '.*\[pipeline\]'"):
         open_reader(tmp_path / "x.parquet")
     assert read(tmp_path / "x.jsonl", "{}\n") == [Record(1, "{}", {})]

@@ -88,7 +88,7 @@ def test_without_a_database_there_are_defaults_and_one_warning(caplog: pytest.Lo
         wait_until(lambda: threading.active_count() > 1)
 
     (record,) = caplog.records
-    assert "not available (connection failed" in record.message
+    assert "not available (Cannot reach the database: " in record.message
     assert "the defaults are in force" in record.message
 
 
