@@ -81,6 +81,10 @@ class Snapshot:
     settings: dict[str, str]
 
 
+# Once for both engines: they are read one after the other.
+MINUTES_FROM = datetime.now(UTC) - timedelta(hours=47)
+
+
 def plain(name: str, value: Any) -> Any:
     """A value that compares; a latency to ten digits, since the engines' logarithms and powers differ in the last."""
     if isinstance(value, UUID):
@@ -92,11 +96,10 @@ def plain(name: str, value: Any) -> Any:
 
 def rows_of(rows: list[dict[str, Any]]) -> Rows:
     """As a multiset, without what depends on when it is read: minutes about to leave the history, `refreshed_at`."""
-    first_minute = datetime.now(UTC) - timedelta(hours=47)
     return Counter(
         tuple(plain(name, value) for name, value in row.items() if name not in ("refreshed_at", "bucket_day"))
         for row in rows
-        if row.get("grain") != "minute" or row["bucket_at"] >= first_minute
+        if row.get("grain") != "minute" or row["bucket_at"] >= MINUTES_FROM
     )
 
 
