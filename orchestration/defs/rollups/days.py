@@ -85,7 +85,9 @@ def rollup_days(
                 check_name="rollups_equal_events",
                 passed=not wrong,
                 severity=dg.AssetCheckSeverity.ERROR,
-                description="; ".join(_in_words(one) for one in wrong[:10]) or None,
+                description=f"{'; '.join(_in_words(one) for one in wrong[:10])}. Rebuilt, and equal now."
+                if wrong
+                else None,
             )
         ],
     )

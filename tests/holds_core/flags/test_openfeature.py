@@ -303,8 +303,13 @@ def test_provider_is_stale_while_the_database_is_away_and_ready_again_then(team:
 
     team.owner.execute(f'alter role "{login}" nologin')
     try:
-        team.owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", (login,))
-        wait_until(lambda: client.get_provider_status() is ProviderStatus.STALE)
+
+        def is_stale() -> bool:
+            # Again and again: one that was just logging in has no name yet, and would be left.
+            team.owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", (login,))
+            return client.get_provider_status() is ProviderStatus.STALE
+
+        wait_until(is_stale)
         assert said(client.get_boolean_details(Flag.LOOKAHEAD, True, HERE)) == (False, "off", Reason.STALE)
     finally:
         team.owner.execute(f'alter role "{login}" login')
