@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -49,6 +50,14 @@ def test_two_migrators_at_once_apply_each_migration_once(new_database: Callable[
 
     assert failures == []
     assert applied == [migration.name for migration in load_migrations()]
+
+
+def test_migrations_are_as_they_were_handed_on() -> None:
+    """A database that has one would refuse it as edited; one that is new has to be added to the list."""
+    lines = (Path(__file__).parents[1] / "fixtures" / "released_migrations.txt").read_text("utf-8").splitlines()
+    handed_on = [line for line in lines if not line.startswith("#")]
+
+    assert [f"{migration.checksum}  {migration.name}" for migration in load_migrations()] == handed_on
 
 
 def test_edited_migration_is_refused(connection: psycopg.Connection) -> None:

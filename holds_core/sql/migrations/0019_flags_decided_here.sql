@@ -18,13 +18,14 @@ revoke execute on function holds.put_hold_conflict_rollout(integer, text, text) 
 revoke execute on function holds.put_hold_rate_limit(integer, double precision, uuid) from holds_operator;
 drop function holds.set_restaurant_enforcement(uuid, boolean, text, text);
 
--- As in 0012; how long it may wait for locks is its callers' to say.
+-- As in 0012.
 create function holds.put_restaurant_enforcement(
     p_restaurant_id uuid, p_is_strict boolean, p_reason text, p_on_overlap text
 )
 returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
 as $$
 declare
     v_grandfathered bigint := 0;
@@ -267,16 +268,9 @@ begin
         perform holds.drain_creates();
     else
         perform set_config('lock_timeout', '4s', true);
-        -- Nor does it, left open, stand between others and the switch: see lock_flags.
-        perform set_config('idle_in_transaction_session_timeout', '2s', true);
     end if;
-    -- On where nothing was off is no change: requests stay up to date, and a soak goes on.
     insert into holds.flag_overrides as stored (environment, flag, is_killed, changed_at, changed_by)
-    select v_environment, 'holds.strictConflicts', not enabled, holds.flag_now(), session_user
-    where not enabled or exists (
-        select from holds.flag_overrides as known
-        where known.environment = v_environment and known.flag = 'holds.strictConflicts' and known.restaurant_id is null
-    )
+    values (v_environment, 'holds.strictConflicts', not enabled, holds.flag_now(), session_user)
     on conflict on constraint flag_overrides_place do update
     set version = stored.version + 1, is_killed = excluded.is_killed, changed_at = excluded.changed_at,
         changed_by = excluded.changed_by
@@ -315,7 +309,6 @@ begin
         perform holds.drain_creates();
     else
         perform set_config('lock_timeout', '4s', true);
-        perform set_config('idle_in_transaction_session_timeout', '2s', true);
     end if;
     insert into holds.flag_overrides as stored (environment, flag, restaurant_id, is_killed, changed_at, changed_by)
     select
@@ -421,8 +414,7 @@ begin
 end
 $$;
 
--- Lets the hold tables count as those of another environment. What the database decides goes with them: what was approved, and
--- the kill switch. A glass that is broken stays behind, since it was for a time.
+-- Lets the hold tables count as those of another environment. What the database decides goes with them.
 create function holds.change_environment(p_environment text)
 returns void
 language plpgsql
@@ -431,12 +423,12 @@ as $$
 declare
     v_was text := (select environment from holds.settings);
     v_moved record;
-    v_left_behind record;
 begin
     if v_was = p_environment then
         return;
     end if;
     perform holds.lock_flags();
+    update holds.settings set environment = p_environment;
     for v_moved in
         select
             coalesce(here.flag, there.flag) as flag,
@@ -446,12 +438,10 @@ begin
             coalesce(here.is_killed, false) as is_killed,
             coalesce(there.is_killed, false) as was_killed
         from (
-            select * from holds.flag_overrides
-            where environment = v_was and flag in ('holds.strictConflicts', 'holds.rateLimit')
+            select * from holds.flag_values(v_was) where flag in ('holds.strictConflicts', 'holds.rateLimit')
         ) as here
         full join (
-            select * from holds.flag_overrides
-            where environment = p_environment and flag in ('holds.strictConflicts', 'holds.rateLimit')
+            select * from holds.flag_values(p_environment) where flag in ('holds.strictConflicts', 'holds.rateLimit')
         ) as there on there.flag = here.flag and there.restaurant_id is not distinct from here.restaurant_id
     loop
         insert into holds.flag_overrides as stored (
@@ -475,16 +465,6 @@ begin
                 p_environment, v_moved.restaurant_id, not v_moved.is_killed,
                 format('the database serves %s, after %s', p_environment, v_was));
         end if;
-    end loop;
-    -- After the overrides' rows, as everywhere.
-    update holds.settings set environment = p_environment;
-    for v_left_behind in
-        select flag, restaurant_id from holds.flag_overrides
-        where environment = v_was and break_glass_value is not null and flag in ('holds.strictConflicts', 'holds.rateLimit')
-    loop
-        perform holds.materialise_flag(
-            v_left_behind.flag, v_left_behind.restaurant_id,
-            format('the database serves %s, after %s', p_environment, v_was), 'grandfather');
     end loop;
 end
 $$;

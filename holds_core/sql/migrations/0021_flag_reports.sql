@@ -108,7 +108,6 @@ as $$
         order by environment, flag, restaurant_id, position desc nulls first, at desc
     ),
 
-    -- As the settings have it: a glass that is over counts until it is tended to.
     stored as (
         select
             environment, flag, restaurant_id, is_killed,
@@ -148,17 +147,7 @@ as $$
         holds.flag_text(approved.setting -> 'value', (approved.setting ->> 'percentage')::integer))
     from here
     cross join lateral (
-        select coalesce(
-            (
-                select stored.setting from stored
-                where stored.environment = here.environment and stored.flag = 'holds.strictConflicts'
-                    and stored.restaurant_id is null
-            ),
-            (
-                select definitions.definition -> 'default' -> here.environment from holds.flag_definitions as definitions
-                where definitions.flag = 'holds.strictConflicts'
-            )
-        ) as setting
+        select holds.flag_set_to(here.environment, 'holds.strictConflicts', null) as setting
     ) as approved
     where here.strict_percentage <> holds.flag_level(
         approved.setting -> 'value', (approved.setting ->> 'percentage')::integer)
@@ -175,17 +164,7 @@ as $$
         holds.flag_rate(here.rate_limit_holds, here.rate_limit_seconds, null) #>> '{}', approved.setting ->> 'value')
     from here
     cross join lateral (
-        select coalesce(
-            (
-                select stored.setting from stored
-                where stored.environment = here.environment and stored.flag = 'holds.rateLimit'
-                    and stored.restaurant_id is null
-            ),
-            (
-                select definitions.definition -> 'default' -> here.environment from holds.flag_definitions as definitions
-                where definitions.flag = 'holds.rateLimit'
-            )
-        ) as setting
+        select holds.flag_set_to(here.environment, 'holds.rateLimit', null) as setting
     ) as approved
     where
         holds.flag_rate(here.rate_limit_holds, here.rate_limit_seconds, null)
@@ -199,11 +178,11 @@ as $$
             bool_or(case
                 when in_force.flag <> 'holds.strictConflicts' then null
                 when in_force.is_killed then false
-                else (in_force.setting ->> 'value')::boolean
+                else in_force.value::boolean
             end) as is_strict,
-            max(in_force.setting ->> 'value') filter (where in_force.flag = 'holds.rateLimit') as rate
-        from stored as in_force
-        where in_force.environment = here.environment and in_force.restaurant_id is not null and in_force.flag in ('holds.strictConflicts', 'holds.rateLimit')
+            max(in_force.value #>> '{}') filter (where in_force.flag = 'holds.rateLimit') as rate
+        from holds.flag_values(here.environment) as in_force
+        where in_force.restaurant_id is not null and in_force.flag in ('holds.strictConflicts', 'holds.rateLimit')
         group by in_force.restaurant_id
     ) as own
     full join holds.restaurant_settings as stored on stored.restaurant_id = own.restaurant_id

@@ -200,7 +200,7 @@ begin
         v_problem := 'no evidence: the views are not built; run: holdwatch pipeline run';
     elsif exists (
         select from pg_class
-        where relnamespace = 'analytics'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f') and relowner <> (select oid from pg_roles where rolname = current_user)
+        where relnamespace = 'analytics'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f') and relowner <> current_user::regrole
     ) then
         -- Whoever makes a view there says what is true, and what it calls runs as whoever reads it.
         v_problem := format('no evidence: schema analytics has relations of others than %s', current_user);
@@ -451,29 +451,9 @@ begin
     if p_change.is_rollback then
         return p_change.evidence;
     end if;
-    if p_change.is_break_glass then
-        return v_evidence;
-    end if;
     select * into v_stage from holds.rollout_stages() as stages
     where stages.environment = p_change.environment and stages.flag = p_change.flag;
-    if not found then
-        -- Nothing is held of that environment yet, so that nothing is known of it: it begins with what it is.
-        if exists (
-            select from holds.flag_definitions as definitions
-            where
-                definitions.flag = p_change.flag and not definitions.is_retired
-                and definitions.definition -> 'rollout' -> 'stages' ? p_change.environment
-                and holds.flag_level(p_change.value, p_change.percentage) > holds.flag_level(
-                    definitions.definition -> 'default' -> p_change.environment -> 'value',
-                    (definitions.definition -> 'default' -> p_change.environment ->> 'percentage')::integer)
-        ) then
-            raise exception 'in % the flag % goes up by stages, and this database holds nothing of that environment yet',
-                p_change.environment, p_change.flag
-                using errcode = '55000', constraint = 'flag_changes_stage',
-                hint = format(
-                    'Have it say what is in force there: holdwatch flags request %s off --environment %s',
-                    p_change.flag, p_change.environment);
-        end if;
+    if not found or p_change.is_break_glass then
         return v_evidence;
     end if;
     if p_change.restaurant_id is not null then
@@ -735,9 +715,7 @@ begin
             perform holds.lock_flags();
             -- Somebody may have been faster.
             v_status := holds.rollout_status(v_stage.environment, v_stage.flag);
-            if v_status ->> 'verdict' = 'broken' and (v_status ->> 'is_running')::boolean
-                and v_status ->> 'stage_before' is not null
-            then
+            if v_status ->> 'verdict' = 'broken' and (v_status ->> 'is_running')::boolean then
                 v_change := holds.put_rollback(v_status, 'rollout guard', (
                     select 'a guardrail broke: ' || string_agg(holds.rollout_words(entries.entry), '; ' order by entries.place)
                     from jsonb_array_elements(v_status -> 'guardrails') with ordinality as entries (entry, place)

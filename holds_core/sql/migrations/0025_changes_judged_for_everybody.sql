@@ -28,10 +28,7 @@ begin
                 'flag', p_change.flag, 'restaurant_id', p_change.restaurant_id, 'value', p_change.value,
                 'percentage', p_change.percentage)
         ) as contradictions
-        where
-            p_change.flag = any(contradictions.flags)
-            -- What one restaurant is set to changes nothing for another.
-            and (p_change.restaurant_id is null or contradictions.restaurant_id = p_change.restaurant_id)
+        where p_change.flag = any(contradictions.flags)
     ) as found;
     if v_said is not null and p_change.unsafe_because is null and not p_change.is_break_glass then
         raise exception 'this would make an unsafe combination in %: %', p_change.environment, v_said
