@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 import psycopg
@@ -26,6 +27,17 @@ class _Remembered:
     last_failure: ClassVar[str | None] = None
     """What the last try to connect failed of, on one line; None since one went well."""
 
+    @classmethod
+    @contextmanager
+    def remembering(cls) -> Iterator[None]:
+        """Keep how a try to connect ends."""
+        try:
+            yield
+        except psycopg.Error as error:
+            cls.last_failure = one_line(error)
+            raise
+        cls.last_failure = None
+
 
 def make_pool(url: str, max_connections: int, parameters: dict[str, Any]) -> ConnectionPool[Any]:
     """Return a pool of threads, not open yet."""
@@ -33,23 +45,14 @@ def make_pool(url: str, max_connections: int, parameters: dict[str, Any]) -> Con
     class Remembered(psycopg.Connection[Any], _Remembered):
         @classmethod
         def connect(cls, *args: Any, **kwargs: Any) -> Any:
-            try:
-                connection = super().connect(*args, **kwargs)
-            except psycopg.Error as error:
-                Remembered.last_failure = one_line(error)
-                raise
-            Remembered.last_failure = None
-            return connection
+            with cls.remembering():
+                return super().connect(*args, **kwargs)
 
     return ConnectionPool(
         url,
         connection_class=Remembered,
-        kwargs=parameters,
-        min_size=1,
-        max_size=max_connections,
-        reconnect_timeout=RECONNECT_SECONDS,
         reconnect_failed=_begin_again,
-        open=False,
+        **_options(max_connections, parameters),
     )
 
 
@@ -59,24 +62,25 @@ def make_async_pool(url: str, max_connections: int, parameters: dict[str, Any]) 
     class Remembered(psycopg.AsyncConnection[Any], _Remembered):
         @classmethod
         async def connect(cls, *args: Any, **kwargs: Any) -> Any:
-            try:
-                connection = await super().connect(*args, **kwargs)
-            except psycopg.Error as error:
-                Remembered.last_failure = one_line(error)
-                raise
-            Remembered.last_failure = None
-            return connection
+            with cls.remembering():
+                return await super().connect(*args, **kwargs)
 
     return AsyncConnectionPool(
         url,
         connection_class=Remembered,
-        kwargs=parameters,
-        min_size=1,
-        max_size=max_connections,
-        reconnect_timeout=RECONNECT_SECONDS,
         reconnect_failed=_begin_again_async,
-        open=False,
+        **_options(max_connections, parameters),
     )
+
+
+def _options(max_connections: int, parameters: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "kwargs": parameters,
+        "min_size": 1,
+        "max_size": max_connections,
+        "reconnect_timeout": RECONNECT_SECONDS,
+        "open": False,
+    }
 
 
 def last_failure(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> str | None:

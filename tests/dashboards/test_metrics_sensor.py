@@ -8,11 +8,12 @@ import pytest
 from dagster import DagsterInstance, SkipReason, build_sensor_context
 
 from dashboards.errors import PushError
+from orchestration.defs.metrics.datadog import push_metrics_job, push_to_datadog
+from orchestration.resources import DatabaseResource
 from tests.dashboards.datadog_server import API_KEY, DatadogServer, datadog_server
 from tests.dashboards.http_server import Answer
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning"),
     pytest.mark.xdist_group("datadog"),
 ]
 
@@ -30,9 +31,6 @@ def test_sensor_sends_where_a_key_is_set(
     small_views_template: Callable[[], str], server: DatadogServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says what it sent and asks for no run; fails where Datadog refuses; without a key it is silent."""
-    from orchestration.defs.metrics.datadog import push_metrics_job, push_to_datadog  # noqa: PLC0415  seconds
-    from orchestration.resources import DatabaseResource  # noqa: PLC0415
-
     resources = {"database": DatabaseResource(url=small_views_template())}
 
     def tick() -> object:

@@ -29,6 +29,7 @@ from dashboards.preview.times import TimeRangeError, read_time
 from dashboards.preview.units import format_number, format_tick, format_time, is_known_unit
 from dashboards.preview.writing import Preview, ask_boards, write_preview
 from holds_core.database.connections import connect
+from tests.dashboards.seed import RESTAURANTS
 
 Json = dict[str, Any]
 
@@ -382,8 +383,6 @@ def test_annotations_are_lines_and_shaded_stretches_with_their_words(seeded: psy
 
 def test_choices_narrow_what_is_asked(seeded_url: str, answers: list[BoardAnswer]) -> None:
     """A restaurant's own series stand in the place of all of them; what nobody offers is noted."""
-    from tests.dashboards.seed import RESTAURANTS  # noqa: PLC0415
-
     chosen = Wanted(choices={"restaurant": [RESTAURANTS[0], "nowhere"]})
     with connect(seeded_url) as connection:
         (narrowed,) = ask_boards(connection, {"grafana/overview.json": BOARDS["grafana/overview.json"]}, chosen)

@@ -28,7 +28,6 @@ from orchestration.pipeline import Finding, PipelineProgress, PipelineReport, ru
 from orchestration.pipeline.dbt_findings import dbt_findings
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning"),
     # Said by dagster-dbt of itself.
     pytest.mark.filterwarnings("ignore:AssetExecutionContext.op is deprecated:DeprecationWarning"),
     # Dagster, dbt and Great Expectations are loaded twice, on machines that are busy with the other tests.

@@ -236,6 +236,17 @@ as $$
                 else holds.flag_setting(value, percentage)
             end as setting
         from holds.flag_overrides
+    ),
+
+    -- What holds for all restaurants of the environment whose holds are here.
+    approved as (
+        select
+            definitions.flag,
+            coalesce(stored.setting, definitions.definition -> 'default' -> here.environment) as setting
+        from here
+        cross join holds.flag_definitions as definitions
+        left join stored
+            on stored.environment = here.environment and stored.flag = definitions.flag and stored.restaurant_id is null
     )
 
     select format(
@@ -266,19 +277,7 @@ as $$
         here.strict_percentage,
         holds.flag_text(approved.setting -> 'value', (approved.setting ->> 'percentage')::integer))
     from here
-    cross join lateral (
-        select coalesce(
-            (
-                select stored.setting from stored
-                where stored.environment = here.environment and stored.flag = 'holds.strictConflicts'
-                    and stored.restaurant_id is null
-            ),
-            (
-                select definitions.definition -> 'default' -> here.environment from holds.flag_definitions as definitions
-                where definitions.flag = 'holds.strictConflicts'
-            )
-        ) as setting
-    ) as approved
+    inner join approved on approved.flag = 'holds.strictConflicts'
     where here.strict_percentage <> holds.flag_level(
         approved.setting -> 'value', (approved.setting ->> 'percentage')::integer)
     union all
@@ -293,19 +292,7 @@ as $$
         'the rate limit is %s in the settings, and the flag is set to %s',
         holds.flag_rate(here.rate_limit_holds, here.rate_limit_seconds, null) #>> '{}', approved.setting ->> 'value')
     from here
-    cross join lateral (
-        select coalesce(
-            (
-                select stored.setting from stored
-                where stored.environment = here.environment and stored.flag = 'holds.rateLimit'
-                    and stored.restaurant_id is null
-            ),
-            (
-                select definitions.definition -> 'default' -> here.environment from holds.flag_definitions as definitions
-                where definitions.flag = 'holds.rateLimit'
-            )
-        ) as setting
-    ) as approved
+    inner join approved on approved.flag = 'holds.rateLimit'
     where
         holds.flag_rate(here.rate_limit_holds, here.rate_limit_seconds, null)
         is distinct from coalesce(approved.setting -> 'value', '"none"')

@@ -6,7 +6,6 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from dagster import AssetCheckKey, AssetKey, Definitions
 
 from expectations.model import Severity
@@ -14,8 +13,6 @@ from expectations.suites.events import events_suite
 from expectations.suites.views import views_suite
 
 SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
-
-pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
 
 
 GATES = {

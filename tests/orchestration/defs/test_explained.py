@@ -23,8 +23,6 @@ from orchestration.paths import PROJECT_ROOT
 from orchestration.pipeline.runs import step_error
 from orchestration.ports import free_port
 
-pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
-
 JOBS = ("pipeline", "push_metrics", "reconcile_days", "refresh", "retention", "sweep_holds", "sync_events")
 
 

@@ -13,8 +13,6 @@ from holds_core.enforcement import set_hold_conflict_rollout
 from holds_core.flags import Flag
 from orchestration.dagster_instance import DATABASE_URL_VARIABLE
 
-pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
-
 
 def test_reports_say_what_is_in_force_and_checks_what_is_wrong(
     definitions: Definitions,

@@ -24,11 +24,14 @@ from dagster import (
 from holds_core.database.connections import connect
 from orchestration.dagster_instance import DATABASE_URL_VARIABLE
 from orchestration.dbt import run_dbt
+from orchestration.defs.events.sync import sync_events_every_five_minutes
+from orchestration.defs.pipeline.job import pipeline_job
+from orchestration.defs.pipeline.schedule import pipeline_every_half_hour, pipeline_when_nothing_is_built
+from orchestration.defs.rollups.refresh import refresh_every_five_minutes, refresh_when_events_wait
 from orchestration.history import History, write_history
+from orchestration.resources import DatabaseResource
 from orchestration.rollups import ROLLUPS, reconcile_day, rolled_up_to, waiting_events
 from tests.transactions import wait_for_earlier_transactions
-
-pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
 
 DAYS = AssetKey(["analytics", "rollup_days"])
 
@@ -95,8 +98,6 @@ def test_where_nothing_has_come_in_the_schedule_moves_the_positions_on_and_start
     stored_instance: DagsterInstance, url: str
 ) -> None:
     """What the pipeline recorded of its own runs is nothing to start one for: positions move on to just before it."""
-    from orchestration.defs.rollups.refresh import refresh_every_five_minutes  # noqa: PLC0415
-    from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
     def schedule() -> object:
         with build_schedule_context(
@@ -142,8 +143,6 @@ def test_where_nothing_has_come_in_the_schedule_moves_the_positions_on_and_start
 def test_many_events_ask_for_a_refresh_and_a_blocked_pipeline_holds_it_back(
     stored_instance: DagsterInstance, url: str
 ) -> None:
-    from orchestration.defs.rollups.refresh import refresh_every_five_minutes, refresh_when_events_wait  # noqa: PLC0415
-    from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
     database = DatabaseResource(url=url)
 
@@ -181,12 +180,6 @@ def test_the_pipeline_runs_each_half_hour_and_at_once_where_nothing_is_built(
     definitions: Definitions, stored_instance: DagsterInstance, url: str
 ) -> None:
     """A first run that failed is tried again after five minutes, and no sooner."""
-    from orchestration.defs.pipeline.job import pipeline_job  # noqa: PLC0415
-    from orchestration.defs.pipeline.schedule import (  # noqa: PLC0415
-        pipeline_every_half_hour,
-        pipeline_when_nothing_is_built,
-    )
-    from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
     database = DatabaseResource(url=url)
 
@@ -263,8 +256,6 @@ def test_another_databases_events_are_followed_where_one_is_named(
     whole_template: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from orchestration.defs.events.sync import sync_events_every_five_minutes  # noqa: PLC0415
-
     with build_schedule_context(instance=instance) as context:
         assert isinstance(sync_events_every_five_minutes(context), SkipReason)
     source = new_database(whole_template)

@@ -25,9 +25,10 @@ from dagster import (
     op,
 )
 
+from orchestration.defs.pipeline.schedule import pipeline_every_half_hour
+from orchestration.defs.pipeline.sensors import record_success
 from orchestration.pipeline.runs import JOB_NAME, active_runs, at_work, record_run_end
-
-pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
+from orchestration.resources import DatabaseResource
 
 
 @op
@@ -111,9 +112,6 @@ def test_second_run_waits_for_the_first(database_url: str) -> None:
 
 def test_schedule_asks_for_a_run_only_where_none_is_active(tmp_path: Path, database_url: str) -> None:
     """The schedule names the run that is in its way, and goes on when that has ended."""
-    from orchestration.defs.pipeline.schedule import pipeline_every_half_hour  # noqa: PLC0415  seconds
-    from orchestration.resources import DatabaseResource  # noqa: PLC0415
-
     database = DatabaseResource(url=database_url)
 
     def evaluate(instance: DagsterInstance) -> object:
@@ -137,9 +135,6 @@ def test_schedule_asks_for_a_run_only_where_none_is_active(tmp_path: Path, datab
 
 def test_success_is_recorded_once(instance: DagsterInstance, database_url: str, connection: psycopg.Connection) -> None:
     """The run itself and the sensor both record it: there is one event."""
-    from orchestration.defs.pipeline.sensors import record_success  # noqa: PLC0415  seconds
-    from orchestration.resources import DatabaseResource  # noqa: PLC0415
-
     result = quiet_job.execute_in_process(instance=instance)
     assert record_run_end(connection, instance, result.run_id)
     context = build_run_status_sensor_context(

@@ -12,8 +12,8 @@ from dagster import DagsterInstance, Definitions, RunRequest, SkipReason, build_
 from holds_core import HoldClient, HoldRequest, set_hold_conflict_enforcement
 from holds_core.enforcement import detect_double_bookings
 from orchestration.dagster_instance import DATABASE_URL_VARIABLE
-
-pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
+from orchestration.defs.holds.sweeper import sweep_holds_every_minute
+from orchestration.resources import DatabaseResource
 
 
 def test_sweeper_runs_when_there_is_something_to_sweep(
@@ -25,8 +25,6 @@ def test_sweeper_runs_when_there_is_something_to_sweep(
 ) -> None:
     """Skipped while nothing happens; a double booking is an event after the next run, and the run after has nothing."""
     monkeypatch.setenv(DATABASE_URL_VARIABLE, database_url)
-    from orchestration.defs.holds.sweeper import sweep_holds_every_minute  # noqa: PLC0415  seconds
-    from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
     def tick() -> object:
         with build_schedule_context(

@@ -17,16 +17,14 @@ from holds_core.flags.evaluation import FlagState
 from holds_core.flags.rollouts import GuardrailSpan, GuardrailVerdict
 from holds_core.flags.snapshot import read_snapshot
 from holds_core.flags.trail import read_trail, verify_trail
+from orchestration.defs.flags.rollouts import guard_rollouts
+from orchestration.resources import DatabaseResource
 from tests.orchestration.rollout.conftest import STRICT, Ramp, end_all_holds
-
-pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
 
 
 @pytest.fixture
 def tick(database_url: str) -> Callable[[str | None], SensorResult]:
     """The sensor's, with the cursor of the tick before."""
-    from orchestration.defs.flags.rollouts import guard_rollouts  # noqa: PLC0415  seconds
-    from orchestration.resources import DatabaseResource  # noqa: PLC0415
 
     def once(cursor: str | None) -> SensorResult:
         resources = {"database": DatabaseResource(url=database_url)}
