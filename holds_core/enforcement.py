@@ -16,9 +16,6 @@ from holds_core.errors import EnforcementError, MigrationError, raise_translated
 OnOverlap = Literal["refuse", "grandfather"]
 """What becoming strict does about live windows that overlap already: refuse, or let them end by themselves."""
 
-_BROKEN = ("the constraint ", "the index ", "two overlapping windows ")
-"""How the problems begin that the switch has no part in (``holds.enforcement_problems``)."""
-
 MOST_APART = 100
 """So many restaurants that differ from the whole are named by a status; the rest are counted."""
 
@@ -227,16 +224,12 @@ def enforcement_problems(connection: psycopg.Connection[Any]) -> list[str]:
 
     Looks at the constraint, its index and the switch, and tries to double-book a table, which leaves nothing behind.
     """
-    try:
-        with connection.cursor(row_factory=tuple_row) as cursor:
-            return [problem for (problem,) in cursor.execute(query("enforcement_problems"))]
-    except psycopg.Error as error:
-        raise_translated(error)
+    return _problems(connection, "enforcement_problems")
 
 
 def guard_problems(connection: psycopg.Connection[Any]) -> list[str]:
     """Return those of :func:`enforcement_problems` that no switch mends: of constraint, index and probe."""
-    return [problem for problem in enforcement_problems(connection) if problem.startswith(_BROKEN)]
+    return _problems(connection, "guard_problems")
 
 
 def assert_enforced(connection: psycopg.Connection[Any]) -> None:
@@ -248,6 +241,14 @@ def assert_enforced(connection: psycopg.Connection[Any]) -> None:
     """
     if problems := enforcement_problems(connection):
         raise EnforcementError(problems)
+
+
+def _problems(connection: psycopg.Connection[Any], name: str) -> list[str]:
+    try:
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            return [problem for (problem,) in cursor.execute(query(name))]
+    except psycopg.Error as error:
+        raise_translated(error)
 
 
 def _change(connection: psycopg.Connection[Any], name: str, parameters: dict[str, Any]) -> Any:

@@ -62,8 +62,9 @@ def sweep_holds(connection: psycopg.Connection[Any], spool: EventSpool) -> Sweep
     # Neither double bookings nor what has been set for a time alone wait for a spool, in whatever state that is.
     double_bookings = detect_double_bookings(connection)
     ended, contradictions = tend_flags(connection)
-    partitions, readmitted = _tend_event_partitions(connection)
     drained = spool.drain(connection)
+    # Last, since it gives way to whoever holds the events' table: what has no room is quarantined, and let in then.
+    partitions, readmitted = _tend_event_partitions(connection)
     return SweepReport(
         expired, double_bookings, drained.drained, drained.rejected, ended, contradictions, partitions, readmitted
     )

@@ -1,5 +1,5 @@
 -- A restaurant that is switched off by itself is named, wherever it is said what is in force: by the status of the switch, and by
--- the proof. Replaces a function of 0009.
+-- the proof. What no switch mends is asked for by itself, too. Replaces a function of 0009.
 
 -- Restaurants that are set apart from what is approved for all: not strict where some are to be, or strict where not all are.
 -- Each row counts all of them. Who, when and why is what the trail says last of whatever put it into force.
@@ -68,8 +68,8 @@ comment on function holds.restaurants_apart(integer) is
 'Restaurants whose strict conflicts are switched otherwise than approved for all: since when, by whom, why, and '
 'whether by the kill switch. At most so many; each row counts all.';
 
--- As in 0009, with the restaurants named.
-create or replace function holds.enforcement_problems()
+-- What of enforcement_problems no switch mends, as in 0009.
+create function holds.guard_problems()
 returns setof text
 language plpgsql
 volatile
@@ -79,11 +79,8 @@ as $$
 declare
     c_expected constant text := 'EXCLUDE USING gist (table_id WITH =, owner_id WITH <>, held_during WITH &&) '
         'WHERE ((is_enforced AND (released_at IS NULL)))';
-    c_named constant integer := 5;
     v_definition text;
     v_is_valid boolean;
-    v_percentage integer;
-    v_apart text;
     v_holds uuid[] := array[gen_random_uuid(), gen_random_uuid()];
     v_table_id uuid := gen_random_uuid();
     v_held_during tstzrange := tstzrange('2000-01-01 00:00+00', '2000-01-01 01:00+00', '[)');
@@ -100,22 +97,6 @@ begin
         return next 'the constraint table_hold_windows_no_overlap is not as it was made: ' || v_definition;
     elsif not v_is_valid then
         return next 'the index behind table_hold_windows_no_overlap is not valid';
-    end if;
-    select strict_percentage into v_percentage from holds.settings;
-    if not holds.is_holds_strict_conflicts_enabled() then
-        return next 'strict conflicts are switched off';
-    elsif v_percentage < 100 then
-        return next format('strict conflicts are on for %s %% of the restaurants only', v_percentage);
-    elsif exists (select from holds.restaurant_settings where not is_strict) then
-        select
-            format('strict conflicts are off for %s restaurants: ', max(apart.restaurant_count))
-            || string_agg(apart.restaurant_id::text, ', ')
-            || case when max(apart.restaurant_count) > c_named then ', …' else '' end
-        into v_apart
-        from holds.restaurants_apart(c_named) as apart;
-        return next replace(v_apart, ' 1 restaurants: ', ' restaurant ');
-    elsif exists (select from holds.unenforced_overlaps()) then
-        return next 'live windows overlap that the constraint does not watch';
     end if;
 
     -- The proof: two bookings, one table, one window. Either way nothing of it stays.
@@ -138,9 +119,47 @@ begin
 end
 $$;
 
+comment on function holds.guard_problems() is
+'Every reason to doubt that the constraint refuses what it watches: its definition, its index, and a probe. '
+'No row: it does.';
+
+-- As in 0009, with the restaurants named.
+create or replace function holds.enforcement_problems()
+returns setof text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    c_named constant integer := 5;
+    v_percentage integer;
+    v_apart text;
+begin
+    return query select holds.guard_problems();
+    select strict_percentage into v_percentage from holds.settings;
+    if not holds.is_holds_strict_conflicts_enabled() then
+        return next 'strict conflicts are switched off';
+    elsif v_percentage < 100 then
+        return next format('strict conflicts are on for %s %% of the restaurants only', v_percentage);
+    elsif exists (select from holds.restaurant_settings where not is_strict) then
+        select
+            format('strict conflicts are off for %s restaurants: ', max(apart.restaurant_count))
+            || string_agg(apart.restaurant_id::text, ', ')
+            || case when max(apart.restaurant_count) > c_named then ', …' else '' end
+        into v_apart
+        from holds.restaurants_apart(c_named) as apart;
+        return next replace(v_apart, ' 1 restaurants: ', ' restaurant ');
+    elsif exists (select from holds.unenforced_overlaps()) then
+        return next 'live windows overlap that the constraint does not watch';
+    end if;
+end
+$$;
+
 comment on function holds.enforcement_problems() is
 'Every reason to doubt that overlapping holds are refused, by constraint, index, switch and a probe, with the '
 'restaurants that are off by themselves. No row: they are refused.';
 
 revoke execute on all functions in schema holds from public;
 grant execute on function holds.restaurants_apart(integer) to holds_app, holds_operator;
+grant execute on function holds.guard_problems() to holds_app, holds_operator;

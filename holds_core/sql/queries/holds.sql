@@ -90,3 +90,6 @@ select holds.detect_double_bookings();
 
 -- name: enforcement_problems
 select holds.enforcement_problems();
+
+-- name: guard_problems
+select holds.guard_problems();
